@@ -90,12 +90,7 @@ def edits(statement: ast.stmt, known: Known) -> Iterator[Edit]:
     yield from _of_assignment(statement, known)
     yield from _of_names(statement, known)
     for parent, field, index, node in expressions(statement):
-        plain = [
-            *_of_operator(node),
-            *_of_call(node),
-            *of_whole(node),
-            *_of_subscript(node),
-        ]
+        plain = [*_of_operator(node), *_of_call(node), *of_whole(node), *_of_subscript(node)]
         plain += [*_of_operand(parent, node, known), *_of_indices(node, statement)]
         if isinstance(node, ast.Call) and (called := ast.unparse(node.func)) in known.callees:
             others = (name for name in known.callees if name != called)
