@@ -74,13 +74,14 @@ def answer(request: Message, send: Any) -> None:
         told = type(error) in (ValueError, UnreadableError)  # in words of its own
         kind = "" if told else f"{type(error).__name__}{line}: "
         said = f"{kind}{getattr(error, 'msg', None) or error}"
-        advice, lines = (), ()
+        advice: tuple[str, ...] = ()
+        shown: tuple[str, ...] = ()
         if isinstance(error, SyntaxError) and error.lineno:
             text = " ".join((error.text or "").split())
-            lines = (f"{path.name}:{error.lineno}: {text}",) if text else ()
+            shown = (f"{path.name}:{error.lineno}: {text}",) if text else ()
             advice = ("mend that line, or the one before it: python does not run the file either",)
-        report = CheckReport(NOT_CHECKED, said=said, lines=lines, advice=advice)
-        send({"report": report.to_dict()})
+        told = CheckReport(NOT_CHECKED, said=said, lines=shown, advice=advice)
+        send({"report": told.to_dict()})
         return
     for lift in bounds:
         lift()

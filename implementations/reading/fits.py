@@ -30,7 +30,8 @@ def with_fits(report: CheckReport, loaded: Loaded, make: Maker | None = None) ->
     said = next((r for r in report.remarks if r.startswith(NOT_RUN)), "")
     if not (report.agrees and said):
         return report
-    right, left = [], []
+    right: list[str] = []
+    left: list[str] = []
     for name in said.removeprefix(f"{NOT_RUN}: ").split(", "):
         told = judge(fit_readings(loaded, name, make), time.process_time() + MORE_SECONDS)
         if told.disagrees and _of_steps(told):

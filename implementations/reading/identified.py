@@ -44,6 +44,7 @@ from samegrad.implementations.reading.results import (
     outputs,
     weights,
 )
+from samegrad.implementations.reading.wishes import wishes_of
 
 Array = Any
 Message = dict[str, Any]
@@ -84,7 +85,7 @@ class Own:
 
 def owns_of(loaded: Loaded, of: str, hints: Hints) -> list[Own]:
     """The networks of ours that a file is, by its first right reading that is one."""
-    wishes = search._wishes(hints, loaded)
+    wishes = wishes_of(hints, loaded)
     made = [search._hinted(hints, loaded)] if hints.net else None
     deadline, tried = time.process_time() + SECONDS, 0
     seen: list[Found] = []

@@ -62,7 +62,7 @@ def with_own_steps(report: CheckReport, reading: Reading) -> CheckReport:
             unknown.append(name)
         else:
             report = with_steps(report, applied, reading.slopes, reading.loss)
-            if report.disagrees:
+            if report.disagrees and made is not None:
                 lines = report.lines or _lines(reading, steps, made[1])
                 said = f"{name} was called once: {report.reason}"
                 return replace(report, lines=lines, said=said)

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from samegrad.implementations.tracing.experiments import Hypothesis
 from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.rights import name_of
+from samegrad.implementations.tracing.search import Hypothesis
 from samegrad.implementations.tracing.sites import Site
 
 

@@ -30,8 +30,9 @@ def turning(statement: Any, _: Known) -> Iterator[Edit]:
     targets = statement.targets if isinstance(statement, ast.Assign) else []
     named = {ast.unparse(target) for target in targets}
     for parent, field, index, node in expressions(statement):
-        added = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
-        if not added or not (parent is statement or isinstance(parent, HOLDS)):
+        if not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)):
+            continue
+        if not (parent is statement or isinstance(parent, HOLDS)):
             continue
         if parent is not statement or named & set(map(ast.unparse, _factors(node.left))):
             yield replacing(statement, parent, field, index, node, _turned(node))

@@ -73,8 +73,8 @@ def test_argument_may_be_the_outputs_whatever_its_name(name: str) -> None:
     exec(f"def loss({name}, Y): ...\ndef back(params, cache, {name}_, Y): ...", space)
     board = Board(Sizes(), {"params": [1.0], "y": 0, "n": 5}, (1, 2))
 
-    of_loss = [dict(p)[name] for p in plans(space["loss"], board, ["out"], "loss")]  # type: ignore[arg-type] # a function
-    ways = [dict(p) for p in plans(space["back"], board, ["out"], "backward")]  # type: ignore[arg-type] # a function
+    of_loss = [dict(p)[name] for p in plans(space["loss"], board, ["out"], "loss")]
+    ways = [dict(p) for p in plans(space["back"], board, ["out"], "backward")]
 
     assert {"params", "out"} == set(of_loss)
     assert ways
@@ -137,7 +137,7 @@ def test_rate_by_any_name_is_no_factor() -> None:
 
     reading = SimpleNamespace(applied=None, step=True, update=SimpleNamespace(function=learn),
                               loss_name="cost", examples=5, outputs=3)  # fmt: skip
-    found = [factor_notes(reading, factor) for factor in (0.1, 0.2)]  # type: ignore[arg-type] # as far as it is read
+    found = [factor_notes(reading, factor) for factor in (0.1, 0.2)]
 
     assert [0, 1] == [*map(len, found)]
 
