@@ -80,8 +80,8 @@ def answer(request: Message, send: Any) -> None:
             text = " ".join((error.text or "").split())
             shown = (f"{path.name}:{error.lineno}: {text}",) if text else ()
             advice = ("mend that line, or the one before it: python does not run the file either",)
-        told = CheckReport(NOT_CHECKED, said=said, lines=shown, advice=advice)
-        send({"report": told.to_dict()})
+        refused = CheckReport(NOT_CHECKED, said=said, lines=shown, advice=advice)
+        send({"report": refused.to_dict()})
         return
     for lift in bounds:
         lift()
