@@ -22,8 +22,7 @@ from samegrad.implementations.tracing.edits import (
 )
 from samegrad.implementations.tracing.outcome import Outcome
 from samegrad.implementations.tracing.probe import Event
-from samegrad.implementations.tracing.quantities import Measured
-from samegrad.implementations.tracing.rights import READ
+from samegrad.implementations.tracing.quantities import READ, Measured
 from samegrad.implementations.tracing.search import clean, equal, proportional
 from samegrad.implementations.tracing.sites import FUTURE, Site, codes_within, place
 from samegrad.implementations.tracing.turned import like_another, turning

@@ -262,8 +262,10 @@ class _Probing(ast.NodeTransformer):
         names, self.names = self.names, []
         for element in node.elts:
             element.is_kept = True
-        if node is self.root and len(names) == len(node.elts):  # a, b = x, y
-            kept, found = self.target, []
+        whole = node is self.root
+        if whole and len(names) == len(node.elts):  # a, b = x, y
+            kept = self.target
+            found = list[Any]()
             for name, element in zip(names, node.elts, strict=True):
                 self.target, self.root = name, element
                 found.append(self.visit(element))
