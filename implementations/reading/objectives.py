@@ -3,14 +3,14 @@
 import linecache
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from samegrad.implementations.reading import losses, names
-from samegrad.implementations.reading.board import Plan, call, plans, sure
+from samegrad.implementations.reading.board import Plan, call, inputs, plans, sure
 from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place, number, places, redraw, with_effect
 from samegrad.implementations.reading.trials import Trial, Wishes
@@ -54,6 +54,8 @@ def losses_of(
             loss = OwnLoss(trial, function, plan, out)
             per_example = PerExample(board.values["n"])
             several = OwnLoss(trial, function, plan, out, per_example)
+            if _of_weights_alone(trial, plan, (several, loss)):
+                continue
             if _finite(several):
                 trial.sure[name] = False  # whether it is summed or averaged is not said
                 yield several, f"{name}{PER_EXAMPLE}", True
@@ -116,6 +118,25 @@ class PerExample:
         if array.size != self.n or array.ndim == 0 or self.n == 1 or array.dtype.kind != "f":
             raise ValueError("it is no number for each example")
         return float(array.sum())
+
+
+def _of_weights_alone(trial: Trial, plan: Plan, ways: Sequence[Callable[[], float]]) -> bool:
+    """Whether weights were given in the place of outputs, so that no inputs count.
+
+    The derivative of a loss by its own argument is no gradient of a network.
+    """
+    keys, values = {key for _, key in plan}, trial.board.values
+    if "y" not in keys or not keys & {*trial.network.values} or trial.network.held:
+        return False
+    if keys & {"X", "pairs"} or any(key.split("[")[0] in ("out", "returned") for key in keys):
+        return False
+    X, before = values["X"], [*map(_value, ways)]
+    other = replace(trial.board.sizes, seed=trial.board.sizes.seed + 1)
+    try:
+        values["X"] = trial.given(inputs(other, trial.form.x))
+        return any(v is not None for v in before) and [*map(_value, ways)] == before
+    finally:
+        values["X"] = X
 
 
 def _ascends(trial: Trial) -> bool:

@@ -10,12 +10,15 @@ import pytest
 
 from samegrad.implementations.checking.objects.report import CheckReport, Match
 from samegrad.implementations.reading import judging
-from samegrad.implementations.reading.board import Board, Sizes, plans
+from samegrad.implementations.reading.board import Board, Form, Sizes, plans
 from samegrad.implementations.reading.factors import factor_notes
 from samegrad.implementations.reading.files import FileReport
 from samegrad.implementations.reading.functions import of_widths
+from samegrad.implementations.reading.networks import Network
+from samegrad.implementations.reading.objectives import losses_of
 from samegrad.implementations.reading.own_steps import NOT_RUN
 from samegrad.implementations.reading.shown import with_updates
+from samegrad.implementations.reading.trials import Wishes, runs, set_targets
 from samegrad.implementations.tracing.edits import Known
 from samegrad.implementations.tracing.named_here import named_here
 from samegrad.implementations.tracing.probe import Event
@@ -64,6 +67,32 @@ def test_outputs_called_params_and_weights_called_q_are_found(
 
     assert report.agrees, report
     assert "setup(4, 6, 3)" in report.reading and "its own loss" in report.reading
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_one"),
+    [
+        ("np.mean((w - y) ** 2)", False),
+        ("np.mean((w - y) ** 2, axis=1)", False),
+        ("np.mean((kept[0] - y) ** 2) + np.sum(w**2)", True),
+    ],
+)
+def test_loss_of_weights_in_the_place_of_outputs_is_none(loss: str, is_one: bool) -> None:
+    """Its derivative by its own argument is no gradient of a network: inputs must count."""
+    space: dict[str, Any] = {"np": np, "kept": [0]}
+    exec(f"def mse(w, y): return {loss}\ndef forward(w, X): kept[0] = X @ w; return kept[0]", space)
+    w = np.ones((4, 3))
+    functions = {name: space[name] for name in ("forward", "mse")}
+
+    def make(*_: object) -> Network:
+        return Network({"w": w}, functions, "", {"w": w, "params": w})
+
+    for forward in ("", "forward"):
+        (trial,) = runs(make, Sizes(n=4), Form(), forward)
+        set_targets(trial, Form(y="same"), "")
+        found = [name for _, name, own in losses_of(trial, ["mse"], "", Wishes()) if own]
+
+        assert ["mse"] * (is_one and bool(forward)) == found
 
 
 @pytest.mark.parametrize("name", ["P", "theta", "w", "params", "state"])
