@@ -43,23 +43,26 @@ def interval(medians: Sequence[float]) -> tuple[float, float]:
     """95 % Student t interval of the mean log median, taken back; NaN below 5 processes."""
     if len(medians) < LEAST_PROCESSES:
         return math.nan, math.nan
-    centre, error = _log_mean(medians)
+    centre, error = _mean(_logs(medians))
     half = _t(len(medians) - 1) * error
-    return math.exp(centre - half), math.exp(centre + half)
+    return _exp(centre - half), _exp(centre + half)
 
 
 def ratio(first: Sequence[float], second: Sequence[float]) -> Ratio:
-    """The first's time over the second's, by Welch's t interval on the logs of the medians."""
-    (a, error_a), (b, error_b) = _log_mean(first), _log_mean(second)
-    value = math.exp(a - b)
-    if min(len(first), len(second)) < LEAST_PROCESSES:
+    """The first's time over the second's, by Welch's t interval on the logs of the medians.
+
+    Whatever the values are: of those that are no times, or of none, it is NaN.
+    """
+    (a, error_a), (b, error_b) = _mean(_logs(first)), _mean(_logs(second))
+    value = _exp(a - b)
+    if min(len(first), len(second)) < LEAST_PROCESSES or math.isnan(value):
         return Ratio(value)
     variance = error_a**2 + error_b**2
     if variance == 0:
         return Ratio(value, value, value)
     freedom = variance**2 / (error_a**4 / (len(first) - 1) + error_b**4 / (len(second) - 1))
     half = _t(freedom) * math.sqrt(variance)
-    return Ratio(value, math.exp(a - b - half), math.exp(a - b + half))
+    return Ratio(value, _exp(a - b - half), _exp(a - b + half))
 
 
 def paired(first: Sequence[float], second: Sequence[float]) -> Ratio:
@@ -69,14 +72,29 @@ def paired(first: Sequence[float], second: Sequence[float]) -> Ratio:
     """
     if len(first) != len(second):
         return ratio(first, second)
-    quotients = [a / b for a, b in zip(first, second, strict=True)]
-    value = math.exp(_log_mean(quotients)[0])
+    quotients = [a / b if b else math.nan for a, b in zip(first, second, strict=True)]
+    value = _exp(_mean(_logs(quotients))[0])
     return Ratio(value, *interval(quotients))
 
 
-def _log_mean(medians: Sequence[float]) -> tuple[float, float]:
+def _logs(medians: Sequence[float]) -> list[float]:
+    try:
+        return [math.log(median) for median in medians]
+    except (ValueError, TypeError):  # 0 or below, or none: no time
+        return [math.nan] * len(medians)
+
+
+def _exp(value: float) -> float:
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
+
+
+def _mean(logs: Sequence[float]) -> tuple[float, float]:
     """Mean of the logs and its standard error (0 for a single one)."""
-    logs = [math.log(median) for median in medians]
+    if not logs or not all(map(math.isfinite, logs)):
+        return math.nan, math.nan
     mean = math.fsum(logs) / len(logs)
     if len(logs) < 2:
         return mean, 0.0

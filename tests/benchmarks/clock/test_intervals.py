@@ -106,6 +106,21 @@ def test_equal_samples_are_the_same() -> None:
     assert SAME == ratio([1.0] * 5, [1.0] * 5).verdict
 
 
+@pytest.mark.parametrize("wrong", [[], [0.0] * 5, [1e-300] * 5, [math.inf] * 5, [None] * 5])
+def test_no_value_makes_a_ratio_raise(wrong: list[float]) -> None:
+    """Of what is no time there is none; of what no call takes it may be infinite."""
+    large = [1e300 * (1 + n / 100) for n in range(5)]
+
+    changes = [ratio(large, wrong), paired(large, wrong), ratio(wrong, large)]
+
+    if wrong[:1] == [1e-300]:
+        assert (math.inf, 0.0) == (changes[0].value, changes[2].value)
+        assert [SLOWER, CANT_TELL, FASTER] == [change.verdict for change in changes]
+    else:
+        assert all(math.isnan(change.value) for change in changes)
+        assert {CANT_TELL} == {change.verdict for change in changes}
+
+
 def test_pairs_cancel_what_a_process_has_of_its_own() -> None:
     """Twice as long in each of five processes that differ tenfold is certainly twice."""
     second = [1.0, 2.0, 3.0, 5.0, 10.0]
