@@ -21,6 +21,7 @@ from samegrad.benchmarks.records.named_cases import UNUSABLE, NamedCases, case_o
 from samegrad.benchmarks.records.schema import JUDGED, OK, SCHEMA, Record
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import ordinary
+from samegrad.implementations.contract.texts import shortened
 
 LONGEST_LINE = 64 * 2**20  # bytes; a picture takes some hundred thousand
 MOST_UNUSABLE = 1000  # lines of a file; what has more of them is not read to its end
@@ -190,6 +191,7 @@ class Journal:
     _numbers: dict[str, list[int]] = field(default_factory=dict)  # case id -> of its outcomes
     _next: int = 0  # number of an outcome
     _looked: int = 0  # number of the first that the last state did not see
+    _ended: bool = False  # and nobody has resumed it since
 
     @property
     def outcomes(self) -> list[tuple[Case, Record]]:
@@ -207,8 +209,8 @@ class Journal:
             getattr(self, LISTS[kind]).append(record)
         elif kind == "source":
             self.sources[record["sha256"]] = (record["path"], record["text"])
-        elif kind == "cases":
-            self.cases = [case_of(data) for data in record["cases"]]
+        elif kind in ("cases", "processes"):
+            self.cases = [case_of(data) for data in record.get("cases", ())] or self.cases
             self.processes = record["processes"]
         elif kind == "probe":
             self.probes.append((case_of(record["case"]), record["seconds"]))
@@ -216,8 +218,6 @@ class Journal:
             if any(outcome["status"] == OK for _, outcome in self.outcomes):
                 raise ValueError("predicted after a measurement")
             self.predictions = record["seconds"]
-        elif kind == "processes":
-            self.processes = record["processes"]
         elif kind == "inputs":
             self.inputs[record["workload"]] = record["sha256"]
             if "seconds" in record:
@@ -237,8 +237,12 @@ class Journal:
             for name in record["cases"]:
                 self._try_again(name)
             self.complete = False
+        elif kind == "resumed":
+            self._ended = False
         elif kind == "run_complete":
-            self.complete = True
+            if self._ended:
+                raise ValueError("the run had come to its end before")
+            self.complete = self._ended = True
 
     def _try_again(self, name: str) -> None:
         """The failures of a case no longer count; where it was judged, nothing of it does.
@@ -330,7 +334,7 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
                 journal.add(kept)
         except UNUSABLE as error:
             cut = not line.endswith(b"\n") and not end
-            what = "cut off in the middle" if cut else f"not usable ({why(error):.80})"
+            what = "cut off in the middle" if cut else f"not usable ({shortened(why(error), 80)})"
             journal.warnings.append(f"{path}: line {number} is {what}; it was left out")
             end = end or "is one of too many" * (len(journal.warnings) == MOST_UNUSABLE)
         if end:
@@ -340,10 +344,8 @@ def read(path: Path, *, verbatim: bool = False) -> Journal:
             journal.warnings.append(end)
             break
     if other_kernels:
-        journal.warnings.append(
-            f"{path}: {len(other_kernels)} rows with other OpenBLAS kernels, from an older "
-            "version, were left out"
-        )
+        said = "rows with other OpenBLAS kernels, from an older version, were left out"
+        journal.warnings.append(f"{path}: {len(other_kernels)} {said}")
     return journal
 
 
@@ -388,10 +390,8 @@ def _first(path: Path, line: bytes) -> Record:
             "wrote (what pytest-benchmark saved: `pytest-benchmark compare`)"
         ) from None
     if newer:
-        raise NotAJournalError(
-            f"{path}: written in schema {run['schema']}, this version reads up to {SCHEMA}; "
-            "update samegrad"
-        )
+        said = f"written in schema {run['schema']}, this version reads up to {SCHEMA}"
+        raise NotAJournalError(f"{path}: {said}; update samegrad")
     return run
 
 

@@ -85,6 +85,7 @@ TRUTH = Form("boolean", lambda value: isinstance(value, bool))
 NUMBER = Form("number", _number)
 COUNT = Form("whole number", lambda value: type(value) is int and 0 <= value < MOST)
 POSITIVE = Form("positive whole number", lambda value: type(value) is int and 0 < value < MOST)
+DURATION = Form("number from 0 on", lambda value: _number(value) and value >= 0)
 NUMBERS = _list(NUMBER)
 COUNTS, POSITIVES = (
     Form(f"list of {one.name}s", _whole(least)) for least, one in enumerate((COUNT, POSITIVE))
@@ -172,7 +173,7 @@ RECORDS = {
         "what else the machine did, before the run or between two looks at it",
         {
             "when": Field(TEXT, "before (the run) or during (it: of the outcomes since the last)"),
-            "seconds": Field(NUMBER, "how long it was looked at"),
+            "seconds": Field(DURATION, "how long it was looked at"),
             "cores": Field(POSITIVE, "that this run may use"),
             "others": _maybe(NUMBER, "cores' worth of time that other programs took"),
             "programs": _maybe(NUMBERS_BY_NAME, "the same by name, as far as they can be seen"),
@@ -189,7 +190,7 @@ RECORDS = {
         {
             "cases": Field(_list(OBJECT), "workload, operation, implementation, device, ..."),
             "processes": Field(COUNT, "per case"),
-            "predicted_seconds": _maybe(NUMBER, "of the whole run"),
+            "predicted_seconds": _maybe(DURATION, "of the whole run"),
         },
     ),
     "processes": Kind(
@@ -203,7 +204,7 @@ RECORDS = {
             "sha256": Field(
                 TEXT, "of weights and examples (of a task: its raw records), 12 digits"
             ),
-            "seconds": _maybe(NUMBER, "to load a task's data and make its features"),
+            "seconds": _maybe(DURATION, "to load a task's data and make its features"),
         },
     ),
     "ceiling": Kind(
@@ -226,7 +227,7 @@ RECORDS = {
         "what a fixed call took that is no row, before any row was measured",
         {
             "case": Field(OBJECT, "as in the list of cases"),
-            "seconds": Field(NUMBER, "of a call"),
+            "seconds": Field(DURATION, "of a call"),
         },
     ),
     "predictions": Kind(
@@ -265,25 +266,25 @@ RECORDS = {
             "others_ns": _maybe(COUNTS, "CPU time meanwhile of processes that it has started"),
             "waited_ns": _maybe(COUNTS, "how long both waited for a core meanwhile"),
             "ready_ns": _maybe(COUNTS, "how long its thread computed, or waited for a core"),
-            "first_call_ns": _maybe(NUMBER, "the first call of this shape in this process"),
+            "first_call_ns": _maybe(DURATION, "the first call of this shape in this process"),
             "request_ns": _maybe(COUNTS, "forward passes of few examples, waited for one by one"),
-            "import_ns": _maybe(NUMBER, "loading the implementation, its framework included"),
+            "import_ns": _maybe(DURATION, "loading the implementation, its framework included"),
             "imported_bytes": _maybe(NUMBER, "memory of the process once that is loaded"),
-            "compile_ns": _maybe(NUMBER, "trace, lower and compile within the first call"),
-            "transfer_in_ns": _maybe(NUMBER, "a batch from the host's memory to the device"),
-            "transfer_out_ns": _maybe(NUMBER, "the operation's result to the host's memory"),
-            "products_ns": _maybe(NUMBER, "the matrix products of a call, by the same library"),
-            "empty_ns": _maybe(NUMBER, "the same call with every layer of width 1, batch 1"),
-            "alone_ns": _maybe(NUMBER, "of ranks: a step on the rows of one, without the others"),
-            "exchange_ns": _maybe(NUMBER, "of ranks: an all-reduce of as much as a gradient"),
-            "breakdown_spent_ns": _maybe(NUMBER, "what measuring the six above took"),
+            "compile_ns": _maybe(DURATION, "trace, lower and compile within the first call"),
+            "transfer_in_ns": _maybe(DURATION, "a batch from the host's memory to the device"),
+            "transfer_out_ns": _maybe(DURATION, "the operation's result to the host's memory"),
+            "products_ns": _maybe(DURATION, "the matrix products of a call, by the same library"),
+            "empty_ns": _maybe(DURATION, "the same call with every layer of width 1, batch 1"),
+            "alone_ns": _maybe(DURATION, "of ranks: a step on the rows of one, without the others"),
+            "exchange_ns": _maybe(DURATION, "of ranks: an all-reduce of as much as a gradient"),
+            "breakdown_spent_ns": _maybe(DURATION, "what measuring the six above took"),
             "steal": _maybe(NUMBER, "share of the machine's time that the hypervisor took"),
             "pressure": _maybe(NUMBER, "share of the time in which a process waited for a core"),
             "others": _maybe(NUMBER, "share of the cores that others took (the states say it)"),
             "clock_limit": _maybe(TEXT, "what kept the GPU's clock below its most, in order"),
             "gate": _maybe(GATE, "the tensor nearest to its bound: name, error, bound"),
             "quality": _maybe(NUMBERS_BY_NAME, "what the result is worth, beside its time"),
-            "spent_ns": _maybe(NUMBER, "everything that was done for the case in this process"),
+            "spent_ns": _maybe(DURATION, "everything that was done for the case in this process"),
             "training": _maybe(TRAINED, "metric on test data, time to target, curves"),
         },
     ),
@@ -296,7 +297,7 @@ RECORDS = {
             "name": Field(TEXT, "the tensor nearest to its bound"),
             "error": Field(NUMBER, "its error"),
             "bound": Field(NUMBER, "what the error may be"),
-            "spent_ns": Field(NUMBER, "what the proof took, outside of all clocks"),
+            "spent_ns": Field(DURATION, "what the proof took, outside of all clocks"),
         },
     ),
     "memory": Kind(
@@ -333,7 +334,7 @@ RECORDS = {
     "resumed": Kind("the run went on in another session", {"at": Field(TEXT, "ISO 8601, UTC")}),
     "run_complete": Kind(
         "the last line; without it the run is partial",
-        {"seconds": _maybe(NUMBER, "of the whole run")},
+        {"seconds": _maybe(DURATION, "of the whole run")},
     ),
 }
 REQUIRED = {

@@ -68,8 +68,9 @@ ACTING = re.compile(
 
 TYPED = re.compile("`([^`]+)`")  # in a sentence: a command, or what else can be typed
 
-EMPTY = "an empty text is not accepted; give a value, or leave it out"  # after what it stands for
-DASHES = "'--' ends the options and is no value; give a value, or leave it out"
+OPTIONAL = ", or leave it out"  # at the end of these two, of what may be left out
+EMPTY = f"an empty text is not accepted; give a value{OPTIONAL}"  # after what it stands for
+DASHES = f"'--' ends the options and is no value; give a value{OPTIONAL}"
 
 
 MOST_NESTED = 32  # lists and tables in each other; ours have six
@@ -108,6 +109,15 @@ def clean(text: str) -> str:
 def an(noun: str) -> str:
     """A noun after its article: a list, an object."""
     return f"a{'n' * (noun[:1] in set('aeiou'))} {noun}"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of so many characters at most: a longer one ends after a word, and says so."""
+    if len(text) <= most:
+        return text
+    cut = text[: most - 4]
+    word = cut if text[most - 4].isspace() else cut.rpartition(" ")[0]
+    return f"{word.rstrip() if 2 * len(word) > most else cut} ..."
 
 
 def message(error: BaseException) -> str:
