@@ -154,6 +154,8 @@ def history(arguments: Namespace) -> int:
     filters = queries.Filters(arguments.case or "", machine)
     damaged = list[str]()
     with store.opened(arguments.archive, damaged.append) as connection:
+        for text in machine:
+            _machines(queries, connection, text)
         series, count = queries.history(connection, filters, only_steps=arguments.steps)
         note, measured = withdrawing.note(connection), count
         if arguments.steps and not count:
@@ -204,13 +206,24 @@ def compare(arguments: Namespace) -> int:
 
 def _machine(queries: Any, connection: Any, text: str) -> tuple[str, str]:
     """(fingerprint, words) of the one machine that a text means."""
-    found = queries.machines(connection, queries.Filters(machines=(text,)))
-    if len(found) != 1:
-        known = found or queries.machines(connection, queries.Filters())
-        some = ", ".join(f"{fingerprint} ({words})" for fingerprint, words, *_ in known[:5])
-        several = f"means {len(found):,} machines" if found else "is no machine of this archive"
-        raise ValueError(f"{text!r:.60} {several}; there are: {some}{', ...' * (len(known) > 5)}")
+    found = _machines(queries, connection, text)
+    if len(found) > 1:
+        raise ValueError(f"{text!r:.60} means {len(found):,} machines; {_some(found)}")
     return found[0][0], found[0][1]
+
+
+def _machines(queries: Any, connection: Any, text: str) -> Any:
+    """The machines that a text means, at least one."""
+    found = queries.machines(connection, queries.Filters(machines=(text,)))
+    if not found:
+        known = queries.machines(connection, queries.Filters())
+        raise ValueError(f"{text!r:.60} is no machine of this archive; {_some(known)}")
+    return found
+
+
+def _some(machines: Any) -> str:
+    some = ", ".join(f"{fingerprint} ({words})" for fingerprint, words, *_ in machines[:5])
+    return f"there are: {some}{', ...' * (len(machines) > 5)}"
 
 
 def withdraw(arguments: Namespace) -> int:

@@ -8,6 +8,7 @@ import time
 from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from samegrad.benchmarks.command_line import OPTIONS
@@ -73,6 +74,8 @@ def run(arguments: Namespace) -> int:
     place = named("--folder", arguments.folder) if arguments.folder else _new_folder()
     folder = place.resolve()
     slurm = None if arguments.local else _slurm(arguments.slurm_options)
+    with TemporaryDirectory() as nowhere:  # what is wrong with Slurm leaves no folder behind
+        Jobs(Path(nowhere), slurm)
     _check(given)
     folders.begin(folder, given, count)
     if (before := fleets.machines(folder)) > count:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from samegrad import __version__
 from samegrad.implementations.contract.commands import did_you_mean
-from samegrad.implementations.contract.texts import DASHES, EMPTY, clean
+from samegrad.implementations.contract.texts import DASHES, EMPTY, OPTIONAL, clean
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 UNDECIDED, NOT_CHECKED = 3, 4  # of `verify`: nothing is wrong as far as could be seen
@@ -70,13 +70,13 @@ class Parser(argparse.ArgumentParser):
         """The value of every option and argument, as argparse makes it of a text: never of ""."""
         # Those of a command are its own parser's to judge.
         if not arg_string.strip() and action.nargs != argparse.PARSER:
-            self.error(f"{_named(action)}: {EMPTY}")
+            self.error(f"{_named(action)}: {_wanted(action, EMPTY)}")
         return super()._get_value(action, arg_string)
 
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         """The same of all of its texts: argparse would make an empty list of "--"."""
         if "--" in arg_strings and (action.option_strings or len(arg_strings) == 1):
-            self.error(f"{_named(action)}: {DASHES}")
+            self.error(f"{_named(action)}: {_wanted(action, DASHES)}")
         return super()._get_values(action, arg_strings)
 
     def named(self) -> Mapping[str, "Parser"]:
@@ -143,6 +143,10 @@ class Parser(argparse.ArgumentParser):
 
 def _named(action: argparse.Action) -> str:
     return "/".join(action.option_strings) or str(action.metavar)
+
+
+def _wanted(action: argparse.Action, said: str) -> str:
+    return said.removesuffix(OPTIONAL) if action.required else said
 
 
 def positive(what: str) -> Callable[[str], float]:

@@ -15,26 +15,27 @@ from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main, tree
 from samegrad.cli.parser import Parser
-from samegrad.implementations.contract.texts import DASHES, EMPTY
+from samegrad.implementations.contract.texts import DASHES, EMPTY, OPTIONAL
 
 
-def given(parser: Parser, before: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """What takes a text, and a command line on which that is empty."""
+def given(parser: Parser, before: tuple[str, ...]) -> Iterator[tuple[str, bool, tuple[str, ...]]]:
+    """What takes a text, whether it is required, and a command line on which that is empty."""
     places = [
         action
         for action in parser._actions
         if not action.option_strings and action.nargs != argparse.PARSER
     ]
     for number, place in enumerate(places):
-        yield str(place.metavar), (*before, *["x"] * number, "")
+        about = str(place.metavar), place.required
+        yield *about, (*before, *["x"] * number, "")
         if place.nargs is None and number:
-            yield str(place.metavar), (*before, *["x"] * number, "--", "--")
+            yield *about, (*before, *["x"] * number, "--", "--")
     for flag, action in parser.options().items():
         if action.nargs != 0:
-            yield flag, (*before, flag, "")
-            yield flag, (*before, f"{flag}=")
-            yield flag, (*before, flag, " ")
-            yield flag, (*before, f"{flag}=--")
+            yield flag, action.required, (*before, flag, "")
+            yield flag, action.required, (*before, f"{flag}=")
+            yield flag, action.required, (*before, flag, " ")
+            yield flag, action.required, (*before, f"{flag}=--")
     for name, inner in parser.named().items():
         yield from given(inner, (*before, name))
 
@@ -48,11 +49,13 @@ def test_empty_text_is_refused_by_every_command(
     lines = list(given(tree(), ()))
 
     assert len(lines) > 150
-    for name, arguments in lines:
+    assert {True, False} == {required for _, required, _ in lines}
+    for name, required, arguments in lines:
         assert 2 == main(arguments), arguments
         (line,) = capsys.readouterr().err.splitlines()
         meant = DASHES if arguments[-1].endswith("--") else EMPTY
-        assert name in line and meant in line, (arguments, line)
+        meant = meant.removesuffix(OPTIONAL) + OPTIONAL * (not required) + "\n"
+        assert name in line and f"{line}\n".endswith(meant), (arguments, line)
 
 
 @pytest.mark.parametrize("option", [*OPTIONS, None], ids=lambda o: o.name if o else "whole table")
