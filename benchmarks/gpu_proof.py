@@ -8,7 +8,6 @@ there, and at the end in one archive, which `samegrad render` reads.
 import contextlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import time
@@ -22,12 +21,12 @@ from typing import IO, Any
 
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.records import rows as results
+from samegrad.benchmarks.records import sheets
 from samegrad.benchmarks.records.journal import Journal, NotAJournalError, read
 from samegrad.benchmarks.records.sheets import (
     LAUNCH_SECONDS,
     LEAST_OF_SHEET,
     NODE_SECONDS,
-    SHEETS,
 )
 from samegrad.implementations.contract import own_commands, registry
 from samegrad.implementations.contract.files import replaced
@@ -263,9 +262,7 @@ class Proof:
         steps: list[float] = []
         for journal in filter(None, map(self._journal, self.parts)):
             name = str(journal.run["machine"].get("gpu", ""))
-            if "MIG" not in name:  # of a slice nobody says it
-                known = (SHEETS[key] for key in SHEETS if re.search(rf"\b{key}\b", name))
-                sheet = next(known, sheet)
+            sheet = sheets.sheet(name) or sheet
             for (device, _, arithmetic), rate in journal.most_flops().items():
                 if device == "cuda":
                     rates[arithmetic] = max(rate, rates.get(arithmetic, 0.0))

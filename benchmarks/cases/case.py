@@ -37,6 +37,19 @@ class WorkerSpec(NamedTuple):
     ranks: int = 1
 
 
+def case_id(
+    workload: str, operation: str, batch_size: int, arithmetic: str, implementation: str,
+    device: str, threads: str, ranks: int | None, transfer: str,
+) -> str:  # fmt: skip
+    """What a case is called, from what is said of it."""
+    name = f"{workload}-{operation}-batch{batch_size}-{arithmetic}-{implementation}-{device}"
+    if threads != ALL_THREADS:
+        name += f"-{threads}_threads" if threads != "1" else "-1_thread"
+    if ranks is not None and ranks > 1:
+        name += f"-{ranks}_ranks"
+    return name if transfer == "resident" else f"{name}-{transfer}"
+
+
 @dataclass(frozen=True)
 class Case:
     """One row of the report: an operation on a workload by an implementation on a device.
@@ -61,12 +74,9 @@ class Case:
     def id(self) -> str:
         """Unique within a run; the name of the pytest item."""
         workload = self.workload
-        names = [workload.name, self.operation, f"batch{workload.batch_size}", self.arithmetic]
-        names += [self.implementation, self.device]
-        if self.threads != ALL_THREADS:
-            names.append(f"{self.threads}_threads" if self.threads != "1" else "1_thread")
-        names += [f"{self.ranks}_ranks"] * (self.ranks > 1)
-        return "-".join(names + [self.transfer] * (self.transfer != "resident"))
+        about = workload.name, self.operation, workload.batch_size, self.arithmetic
+        worker = self.implementation, self.device, self.threads, self.ranks
+        return case_id(*about, *worker, self.transfer)
 
     @property
     def worker(self) -> WorkerSpec:

@@ -3,6 +3,8 @@
 For a GPU that is not there: nothing here is measured.
 """
 
+import re
+
 from samegrad.benchmarks.cases.workload import MLPWorkload
 
 # FLOP/s of dense products by NVIDIA's data sheets: float32 by the ordinary cores, the others by
@@ -34,6 +36,12 @@ NODE_SECONDS = 0.6e-6  # of a CUDA graph
 # addition, activation, mask, sum over the batch and update besides, and some for the loss.
 EAGER_KERNELS = {"forward": 2, "loss_and_grad": 6, "train_step": 8}  # for each layer
 LOSS_KERNELS = 6
+
+
+def sheet(gpu: str) -> dict[str, float]:
+    """The data sheet of a GPU by its name; {} where there is none, or of a slice of one."""
+    known = (rates for key, rates in SHEETS.items() if re.search(rf"\b{key}\b", gpu))
+    return {} if "MIG" in gpu else next(known, {})
 
 
 def band(

@@ -21,7 +21,7 @@ from samegrad.benchmarks.records import fleets
 from samegrad.benchmarks.records.journal import read
 from samegrad.benchmarks.records.lines import why
 from samegrad.implementations.contract.commands import command
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import clean, shortened
 from samegrad.reports.archive import checking, files, form, store, withdrawing
 from samegrad.reports.archive import summary as summaries
 from samegrad.reports.archive.beginnings import agree
@@ -234,8 +234,8 @@ def _taken(place: Path, known: dict[str, Known], withdrawn: Withdrawals) -> Take
     except Exception as error:  # a place may hold anything
         said = getattr(error, "strerror", None) or why(error) or type(error).__name__
         text = said if str(place) in said else f"{place}: {said}"
-        other = getattr(error, "run_id", "")
-        return Taken(REFUSED, lines=(clean(" ".join(text.split()))[:400],), in_its_way=other)
+        text = shortened(clean(" ".join(text.split())), 400)
+        return Taken(REFUSED, lines=(text,), in_its_way=getattr(error, "run_id", ""))
 
 
 def _take_out(folder: Path, run_id: str) -> str:
@@ -387,7 +387,7 @@ def faults(place: Path) -> list[str]:
             return wrong
         made = summaries.summary(journal, content)
         summaries.check(made)
-        found = list(checking.unfit(journal, made.rows))
+        found = checking.unfit(journal, made.rows)
         beside = place.with_name(summaries.NAME)
         stated = summaries.read(beside) if beside.is_file() else made
         newest = stated.run["form"] == form.FORM  # else `add` takes none of it

@@ -3,9 +3,10 @@
 A part holds rows of some runs, written beside and renamed once it is whole, under a name that no
 other has: who reads sees whole parts only, two who add do not meet, and a full disk costs the part
 that was being written. The name ends with the hash of what is in it: a part that is not what was
-written, or is not as parts are (`footers`), is left out and said, and the rest is read. A merged
-part (`merging`) says which parts it holds, and hides these. A withdrawal (`withdrawing`) is a file
-of its own, named in the same way.
+written, or is not as parts are (`footers`), is left out and said, and the rest is read. Of two with
+the same content the one whose name agrees with it counts. A merged part (`merging`) says which
+parts it holds, and hides these. A withdrawal (`withdrawing`) is a file of its own, named in the
+same way.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -122,22 +123,39 @@ def _as_written(
 ) -> Sound:
     sound, lines = dict[str, Path](), list[str]()
     beneath = footers.Footers(schema, needed)
-    written = {match[1] for path in every if (match := NAME.fullmatch(path.name))}
+    stated = {path: match[1] for path in every if (match := NAME.fullmatch(path.name))}
+    written, digests = set(stated.values()), dict[Path, str]()
     for path in every:
         try:
-            own = digest(path)
+            digests[path] = digest(path)
         except OSError as error:
             lines.append(f"{path}: {error.strerror}; it is left out")
-            continue
+    # Of two with the same content the one whose name agrees with it.
+    rightly = {own: path for path, own in reversed(digests.items()) if stated.get(path) == own}
+    for path, own in digests.items():
+        other = rightly.get(own, path)
         if own not in written:
-            lines.append(f"{path}: it is damaged, and left out; {again}")
-        elif own in sound:
-            lines.append(f"{path}: a copy of {sound[own].name}; it is left out")
+            lines.append(f"{path}: {_other_name(path, own, stated, beneath)}; {again}")
+        elif own in sound or other != path:
+            other = sound.get(own, other)
+            named = ", under a name that says another hash" * (stated.get(path) != own)
+            lines.append(f"{path}: a copy of {other.name}{named}; it is left out")
         elif wrong := beneath.strange(path):
             lines.append(f"{path}: no part of an archive: {wrong}; it is left out")
         else:
             sound[own] = path
     return Sound(sound, lines, beneath.kinds == 1)
+
+
+def _other_name(path: Path, own: str, stated: Mapping[Path, str], known: footers.Footers) -> str:
+    """What is said of a file that has not the hash of its name; of one bit nobody can tell more."""
+    if known.strange(path):
+        return "it is damaged, and left out"
+    says = f"its name says the hash {stated[path]}" if path in stated else "its name says no hash"
+    return (
+        f"{says}, and it has {own}: if its name alone was changed, let that end with "
+        f"-{own}.parquet again; else it is damaged. It is left out"
+    )
 
 
 def _held(sound: Collection[Path]) -> set[str]:

@@ -3,6 +3,8 @@
 FORM counts its versions; a summary of a newer one is refused, an older one lacks columns.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 FORM = 3
@@ -10,6 +12,7 @@ FORM = 3
 KINDS: dict[str, set[type]] = {
     "text": {str}, "whole": {int}, "number": {float, int}, "truth": {bool}, "numbers": {list},
 }  # fmt: skip
+OR_NULL = {kind: types | {type(None)} for kind, types in KINDS.items()}
 
 
 class Column(NamedTuple):
@@ -97,6 +100,13 @@ COPY = {
 COLUMNS = {**COPY, **RUN, **ROW}
 SINCE = {"ranks": 2, "beginnings": 3}  # column -> the first version that has it
 MAY_BE_UNKNOWN = ("beginnings", "from_summary", "cores", "cpu_speed_ns")
+POSITIVE = ("form", "cores", "batch_size", "ranks")  # others from 0 on
+MOST_TEXT = 10_000  # characters of a name or a hash
+# Texts that are in a case's id, as is checked, or one of a few.
+IN_CASE = (
+    "workload", "operation", "dtype", "threads", "implementation", "device", "transfer", "status",
+)  # fmt: skip
+LONG, MOST_LONG = ("beginnings", "machine", "versions", "layers", "reason", "remarks"), 100_000
 ONCE = ("beginnings",)  # in the first row of a run alone, since it is long
 # Without a value of each of these a row is none.
 NEEDED = (
@@ -105,14 +115,25 @@ NEEDED = (
 )  # fmt: skip
 
 
-def check(name: str, values: list[Any]) -> None:
-    """Raise ValueError unless each value of a column is null or of its kind."""
+def check(name: str, values: Sequence[Any]) -> None:
+    """Raise ValueError unless each value of a column is null, or of its kind and in its bounds."""
     kind = COLUMNS[name].kind
-    wrong = {*map(type, values)} - KINDS[kind] - {type(None)}
+    wrong = {*map(type, values)} - OR_NULL[kind]
     if wrong:
         value = next(value for value in values if type(value) in wrong)
         raise ValueError(f"{name}: {value!r:.60} is no {kind}")
-    if kind == "numbers":
+    if kind == "text" and name not in IN_CASE:
+        most = MOST_LONG if name in LONG else MOST_TEXT
+        longest = max(map(len, filter(None, values)), default=0)
+        if longest > most:
+            raise ValueError(f"{name}: a text of {longest:,} characters; at most {most:,}")
+    elif kind in ("whole", "number"):
+        known, least = [*filter(None, values)], int(name in POSITIVE)  # neither null nor 0
+        if (known and not (min(known) > 0 and max(known) < math.inf)) or (least and 0 in values):
+            known = [value for value in values if value is not None]
+            wrong = next(value for value in known if not least <= value < math.inf)
+            raise ValueError(f"{name}: {wrong} is no number from {least} on")
+    elif kind == "numbers":
         numbers = [number for value in values for number in value or ()]
         if {*map(type, numbers)} - KINDS["number"]:
             raise ValueError(f"{name}: a list of something else than numbers")

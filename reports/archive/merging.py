@@ -16,7 +16,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from samegrad.implementations.contract.texts import clean
+from samegrad.implementations.contract.texts import clean, shortened
 from samegrad.reports.archive import files
 from samegrad.reports.archive.files import ArchiveError
 
@@ -101,7 +101,7 @@ def _about(path: Path) -> pq.FileMetaData:
 
 
 def _unreadable(path: Path, error: Exception) -> ArchiveError:
-    said = str(error).splitlines()[0][:200]
+    said = shortened(str(error).splitlines()[0], 200)
     return ArchiveError(
         f"{path}: cannot be read as part of an archive: {said}; move it away, add its runs again"
     )

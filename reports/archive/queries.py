@@ -27,6 +27,7 @@ from samegrad.reports.archive.store import select
 
 MOST_SERIES = 200  # that are shown; those with the largest steps first
 MOST_MACHINES = 12  # side by side
+DIGITS = 12  # of a commit, as of all hashes
 VALUE = "status = 'ok' AND NOT machine_too_busy AND seconds > 0 AND seconds < 'inf'::DOUBLE"
 POINT = ("fingerprint", "machine", "case_id", "started", "run", "run_id", "commit", "versions",
          "python", "code", "inputs", "seconds", "seconds_low", "seconds_high", "quality", "device",
@@ -167,7 +168,7 @@ def history(
 
 def step(old: Point, new: Point) -> Step:
     """What happened between two runs; the machine's own speed is allowed for, as by `compare`."""
-    change = ratio(new.process_seconds, old.process_seconds)
+    change = ratio(new.process_seconds or (), old.process_seconds or ())
     if (
         new.device == "cpu"
         and old.cpu_speed_work == new.cpu_speed_work
@@ -184,7 +185,7 @@ def step(old: Point, new: Point) -> Step:
 def reasons(old: Point, new: Point) -> Iterator[str]:
     """What but speed is another one."""
     for name in ("commit", "code", "inputs", "python"):
-        before, after = getattr(old, name), getattr(new, name)
+        before, after = (str(getattr(point, name))[:DIGITS] for point in (old, new))
         if before != after:
             yield f"{name} {before} -> {after}"
     before, after = versions(old.versions), versions(new.versions)
@@ -298,5 +299,5 @@ def _against(points: Iterable[Point | None]) -> Iterator[Ratio | str | None]:
         yield (
             f"{' and '.join(differs)} differ{'s' * (differs == ['code'])}"
             if differs
-            else ratio(point.process_seconds, base.process_seconds)
+            else ratio(point.process_seconds or (), base.process_seconds or ())
         )

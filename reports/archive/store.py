@@ -14,7 +14,7 @@ import duckdb
 
 from samegrad.implementations.contract.commands import command
 from samegrad.implementations.contract.files import named
-from samegrad.implementations.contract.texts import clean, is_utf8
+from samegrad.implementations.contract.texts import clean, is_utf8, shortened
 from samegrad.reports.archive import form
 from samegrad.reports.archive.asking import connected, patiently
 from samegrad.reports.archive.files import WITHDRAWALS, ArchiveError, readable, withdrawals
@@ -245,4 +245,4 @@ def _cause(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> str:
 
 
 def _line(error: Exception) -> str:
-    return clean(str(error).splitlines()[0])[:300]
+    return shortened(clean(str(error).splitlines()[0]), 300)

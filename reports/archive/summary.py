@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from samegrad.benchmarks.records.journal import Journal
 from samegrad.benchmarks.records.lines import cleaned, decoded, may_be_unclean, why
 from samegrad.benchmarks.records.named_cases import UNUSABLE
 from samegrad.implementations.contract.files import ordinary, replaced
+from samegrad.implementations.contract.texts import shortened
 from samegrad.reports.archive import beginnings, form
 from samegrad.reports.archive.beginnings import Beginnings
-from samegrad.reports.archive.checking import impossible, wrong_time
+from samegrad.reports.archive.checking import impossible
 from samegrad.reports.data.report import Source, machine_label, record
 
 NAME = "summary.json"
@@ -172,7 +174,7 @@ def read(path: Path) -> Summary:
         made = Summary({**run, **tree["run"]}, [{**missing, **row} for row in tree["rows"]])
         check(made)
     except UNUSABLE as error:
-        reason = f"no summary of a run that can be used ({why(error):.120})"
+        reason = f"no summary of a run that can be used ({shortened(why(error), 250)})"
         raise ValueError(f"{path}: {reason}") from None
     return made
 
@@ -189,23 +191,17 @@ def check(made: Summary) -> None:
     said = made.run["beginnings"]
     if said is not None and not beginnings.FORM.fullmatch(said):
         raise ValueError(f"beginnings {said!r:.40} are not as they must be")
-    if wrong := wrong_time(made.run["started"]):
+    of_row = itemgetter(*form.ROW)
+    for name, values in zip(form.ROW, zip(*map(of_row, made.rows), strict=True), strict=False):
+        _check(name, values)
+    for columns, one in ((form.RUN, made.run), *((form.ROW, row) for row in made.rows)):
+        if len(one) > len(columns):  # each of which was found
+            raise ValueError(f"{min(one.keys() - columns):.60} is no column of form {form.FORM}")
+    if wrong := impossible(made.run, made.rows):
         raise ValueError(wrong)
-    for name in form.ROW:
-        _check(name, [row[name] for row in made.rows])
-    names = set[str]()
-    for columns, values in ((form.RUN, made.run), *((form.ROW, row) for row in made.rows)):
-        if len(values) > len(columns):  # each of which was found
-            raise ValueError(f"{min(values.keys() - columns):.60} is no column of form {form.FORM}")
-    for row in made.rows:
-        if row["case_id"] in names:
-            raise ValueError(f"{row['case_id']} is there twice")
-        names.add(row["case_id"])
-        if wrong := impossible(row):
-            raise ValueError(f"{row['case_id']}: {wrong}")
 
 
-def _check(name: str, values: list[Any]) -> None:
+def _check(name: str, values: Sequence[Any]) -> None:
     form.check(name, values)
     if name in form.NEEDED and None in values:
         raise ValueError(f"{name} is missing")

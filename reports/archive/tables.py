@@ -7,6 +7,7 @@ from typing import Any
 
 from samegrad.benchmarks.clock.intervals import NO_DIFFERENCE, Ratio
 from samegrad.implementations.contract import columns
+from samegrad.implementations.contract.texts import shortened
 from samegrad.reports.archive.asking import patiently
 from samegrad.reports.archive.queries import MOST_SERIES, Beside, Point, Series, Spread
 from samegrad.reports.data.values import brief, duration, interval_text
@@ -19,8 +20,12 @@ LONGEST = 2**24  # characters of a value in a file: to clean as many takes a sec
 
 def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
     """Columns of texts, each as wide as it must be."""
-    shown = [[brief(text).replace("\n", " ")[:WIDEST] for text in line] for line in lines]
+    shown = [[_cut(brief(text).replace("\n", " ")) for text in line] for line in lines]
     yield from columns.table(shown)
+
+
+def _cut(text: str) -> str:
+    return shortened(text, WIDEST)
 
 
 def text(answer: Any, most: int) -> Iterator[str]:

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from samegrad.implementations.contract.commands import command
-from samegrad.implementations.contract.texts import EMPTY, clean
+from samegrad.implementations.contract.texts import EMPTY, OPTIONAL, clean
 from samegrad.reports.archive import files, merging, store
 from samegrad.reports.archive.asking import connected
 from samegrad.reports.archive.store import select
 
 MOST_REASON = 300  # characters
+NEEDED = EMPTY.removesuffix(OPTIONAL)
 MOST_NAMED = 5  # runs of several that are meant
 SHOWN = 16  # digits of a journal_sha256
 BEGINNING = re.compile("[0-9a-f]{4,64}")
@@ -137,7 +138,8 @@ def withdraw(
     """
     reason = " ".join(clean(reason).split())
     if not reason or len(reason) > MOST_REASON:
-        raise ValueError(f"--reason: {f'more than {MOST_REASON} characters' if reason else EMPTY}")
+        wrong = f"more than {MOST_REASON} characters" if reason else NEEDED
+        raise ValueError(f"--reason: {wrong}")
     with merging.alone(folder):
         with store.opened(folder, told) as connection:
             taken, others, newest = _meant(connection, text, folder)
@@ -198,7 +200,7 @@ def _when(one: Copy) -> str:
 def _named(connection: duckdb.DuckDBPyConnection, text: str, folder: Path) -> tuple[str, str]:
     """(run_id, journal_sha256) of what is meant; the latter is "" where a run is."""
     if not text.strip():
-        raise ValueError(f"RUN: {EMPTY}")
+        raise ValueError(f"RUN: {NEEDED}")
     # And pandas: a question, which asks only what was withdrawn, need not wait for it.
     from samegrad.reports.archive import summary as summaries
 

@@ -276,6 +276,71 @@ def test_a_journal_that_lies_is_one_line(
     assert LIES[what] in capsys.readouterr().err
 
 
+def stretched(lines: list[dict[str, Any]], times: int) -> None:
+    """The blocks of the first case say that they had so many times as many calls."""
+    first = next(line for line in lines if line["record"] == "outcome")["case"]
+    for line in lines:
+        if line["record"] == "outcome" and line["case"] == first:
+            line["calls"] *= times
+
+
+def late(lines: list[dict[str, Any]]) -> None:
+    """All blocks took 5 ms more than they say, which of three in a process alone is no proof."""
+    for line in lines:
+        if line["record"] == "outcome":
+            own = line["elapsed_ns"]
+            line |= dict.fromkeys(checking.LISTS, [0] * 3) | {"elapsed_ns": own}
+            line["outer_ns"] = [ns + ns // 5 + 5_000_000 for ns in own]
+
+
+IMPOSSIBLE: dict[str, Any] = {
+    "32.9 GFLOP/s": lambda lines: stretched(lines, 10),
+    "no such machine has 8e+03": lambda lines: stretched(lines, 10_000),
+    "none takes less than 1e-09 s": lambda lines: stretched(lines, 10**8),
+    "-numpy-cpu: its clock says 1.0": late,
+    "it is not in the list of cases": lambda lines: lines[-2]["case"].update(threads="1"),
+    "run: a text of 100,000 characters; at most 10,000": lambda lines: lines[0].update(
+        run="y" * 100_000
+    ),
+    "started 0001-01-01T00:00:00+14:00 is before 2020": lambda lines: lines[0].update(
+        started="0001-01-01T00:00:00+14:00"
+    ),
+    "warning: the run had come to its end before": lambda lines: lines.append(lines[-1]),
+    "warning: seconds must be a number from 0 on": lambda lines: lines[-1].update(seconds=-1),
+}
+
+
+def test_what_no_machine_can_have_measured_is_a_line_each(tmp_path: Path) -> None:
+    """Refused, or of a line that says it, left out."""
+    places = []
+    for number, change in enumerate(IMPOSSIBLE.values()):
+        lines: list[dict[str, Any]] = json.loads(json.dumps(records(f"r{number}", 1 + number)))
+        change(lines)
+        places.append(journal(tmp_path / str(number), *lines))
+
+    result = adding.add(tmp_path / "a", places)
+
+    fine, *others = IMPOSSIBLE
+    assert {adding.ADDED: 3, adding.REFUSED: 6} == result.counts, result.lines
+    for words, line in zip(others, result.lines, strict=True):
+        assert ("warning: " in words) == line.startswith("warning: ")
+        assert words.removeprefix("warning: ") in line and len(line) < 400
+    assert not [line for line in result.lines if fine in line]
+
+
+def test_rules_for_runs_of_others_are_said_to_be_such(tmp_path: Path) -> None:
+    """What is unusable may be right; of what is wrong nothing of the kind is said."""
+    lines = records()
+    lines[0]["machine"]["shared"] = "2 runs of a fleet for tests"
+
+    *faults, last = adding.faults(journal(tmp_path / "1", *lines[:-1]))
+
+    shared = "its machine was shared: 2 runs of a fleet for tests"
+    assert ["the run did not come to its end", shared, "no row has a number"] == faults[:3]
+    assert faults[3].endswith(" and 2 more rows: its number is unusable") and checking.TRUE == last
+    assert checking.TRUE not in adding.faults(journal(tmp_path / "2", *lie("gate")))
+
+
 def test_what_is_no_run_is_a_line_each(tmp_path: Path) -> None:
     """Half a file is what it has; the rest is refused, and says why."""
     good = journal(tmp_path / "good")
@@ -300,7 +365,15 @@ def test_what_is_no_run_is_a_line_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_hostile_texts_are_texts(text: str, tmp_path: Path) -> None:
     """In every field that may hold any; they come back clean."""
-    kept = WORDS | {"started", "path", "source_sha256", "inputs_sha256", "workload", "fingerprint"}
+    kept = WORDS | {
+        "threads",
+        "started",
+        "path",
+        "source_sha256",
+        "inputs_sha256",
+        "workload",
+        "fingerprint",
+    }
     lines = [poisoned(line, TEXTS[text], kept) for line in records()]
     lines[0]["fingerprint"] = records()[0]["fingerprint"]
     path = tmp_path / "journal.jsonl"
@@ -384,6 +457,12 @@ def test_summary_of_an_older_form_lacks_columns(tmp_path: Path) -> None:
     assert [] == adding.faults(path)
 
 
+def timed(row: dict[str, Any], seconds: float) -> None:
+    """Let a row say that all of its processes took as long."""
+    row |= dict.fromkeys(("seconds", "seconds_low", "seconds_high"), seconds)
+    row |= {"process_seconds": [seconds] * 5, "processes": 5, "limit_seconds": None}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -408,9 +487,31 @@ def test_summary_of_an_older_form_lacks_columns(tmp_path: Path) -> None:
         (lambda s: s.run.update(started="yesterday"), "is no time in ISO 8601"),
         (lambda s: s.rows[0].update(limit_seconds=9e9), "below its limit"),
         (lambda s: s.rows[0].update(implementation=None), "implementation is missing"),
-        (lambda s: s.run.update(cores=2**80), "a number is too large"),
+        (lambda s: s.run.update(journal_bytes=2**80), "a number is too large"),
         (lambda s: s.run.update(foo=1), f"foo is no column of form {form.FORM}"),
         (lambda s: s.rows[1].update(bar=1), f"bar is no column of form {form.FORM}"),
+        (lambda s: s.run.update(machine="Cray, 4 cores [1234]"), "not what is said of it beside"),
+        (lambda s: s.run.update(cpu="Cray"), "is not what is said of it beside"),
+        (lambda s: s.run.update(cores=3), "is not what is said of it beside"),
+        (lambda s: s.run.update(gpu="NVIDIA H100"), "is not what is said of it beside"),
+        (lambda s: s.run.update(cores=-4), "cores: -4 is no number from 1 on"),
+        (lambda s: s.run.update(fingerprint="../../evil"), "is not 12 hexadecimal digits"),
+        (lambda s: s.run.update(run="y" * 20_000), "run: a text of 20,000 characters"),
+        (lambda s: s.rows[0].update(first_call_seconds=-1), "is no number from 0 on"),
+        (lambda s: s.rows[0].update(batch_size=1), "its columns are of another case"),
+        (lambda s: s.rows[0].update(implementation="x"), "its columns are of another case"),
+        (lambda s: s.rows[0].update(ranks=2), "its columns are of another case"),
+        (lambda s: s.rows[0].update(dtype="float999"), "dtype 'float999' is none of float64"),
+        (lambda s: s.rows[0].update(threads="-3"), "threads '-3' is neither all nor a number"),
+        (lambda s: s.rows[0].update(layers="a-b"), "layers 'a-b' are no sizes"),
+        (lambda s: s.rows[0].update(layers="9-9"), "are not those of its layers"),
+        (
+            lambda s: s.rows[0].update(seconds_low=None, seconds_high=None, quality="good"),
+            "quality 'good' without an interval",
+        ),
+        (lambda s: timed(s.rows[0], 1e-300), "a call of 1e-300 s: none takes less than 1e-09 s"),
+        (lambda s: timed(s.rows[0], 1e300), "or more than 1e+09 s"),
+        (lambda s: timed(s.rows[0], 1e-9), "faster than possible: "),
     ],
 )
 def test_summary_that_cannot_be_is_refused(change: Any, words: str, tmp_path: Path) -> None:
@@ -641,10 +742,12 @@ def linked(path: Path, place: str) -> None:
 
 
 DAMAGES: dict[str, Any] = {
-    "it is damaged": flipped,
+    "if its name alone was changed, let that end with -": flipped,
     "it is damaged, ": lambda path: path.write_bytes(path.read_bytes()[:-100]),
     "it is damaged, and": lambda path: path.write_bytes(b""),
-    "it is damaged, and left": lambda path: path.rename(path.with_name("rows-other.parquet")),
+    "its name says no hash, and it has ": lambda path: path.rename(
+        path.with_name("rows-o.parquet")
+    ),
     "it is no ordinary file": piped,
     "it is damaged, and left out": lambda path: linked(path, "/etc/passwd"),
     "No such file or directory": lambda path: linked(path, "nowhere"),
@@ -687,6 +790,24 @@ def test_parts_whose_names_were_swapped_are_both_read(tmp_path: Path) -> None:
     (tmp_path / "x").rename(two)
 
     assert 6 == count(tmp_path / "a") and [] == files.readable(tmp_path / "a").lines
+
+
+def test_of_two_alike_the_part_counts_whose_name_agrees(tmp_path: Path) -> None:
+    """Also where the other comes first; of that alone it is said what its name should be."""
+    adding.add(tmp_path / "a", [journal(tmp_path / "run")])
+    (right,) = files.parts(tmp_path / "a")
+    wrong = right.with_name(f"rows-20200101-000000-{'2' * 16}.parquet")
+    shutil.copyfile(right, wrong)
+
+    both = files.readable(tmp_path / "a")
+    right.unlink()
+    alone = files.readable(tmp_path / "a")
+
+    copy = f"{wrong}: a copy of {right.name}, under a name that says another hash; it is left out"
+    assert ([right], [copy]) == ([*both.paths.values()], both.lines)
+    (line,), own = alone.lines, right.name[-24:]
+    assert line.startswith(f"{wrong}: its name says the hash {'2' * 16}, and it has {own[:16]}: if")
+    assert f"let that end with -{own} again; else it is damaged" in line and not alone.paths
 
 
 def test_content_of_a_journal_is_that_of_its_whole_lines(

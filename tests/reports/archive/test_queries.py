@@ -21,7 +21,8 @@ import pyarrow as pa
 
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.cli import main
-from samegrad.reports.archive import adding, files, queries, store
+from samegrad.implementations.contract.texts import shortened
+from samegrad.reports.archive import adding, files, queries, store, tables
 from samegrad.reports.archive.queries import Filters
 from tests.helpers.archives import CASES, journal, records
 from tests.helpers.journals import ok
@@ -200,6 +201,7 @@ def test_machines_stand_beside_each_other(
         (["compare", "CPU", "Test"], 2, "machines; there are: "),
         (["compare", "--case", "nothing"], 1, "--case 'nothing': no case that two machines"),
         (["history", "--case", "nothing"], 1, "--case 'nothing': no case that a machine"),
+        (["history", "--machine", "2dead"], 2, "'2dead' is no machine of this archive; there are"),
         (["history", "--steps"], 0, ""),
         (["compare"], 0, ""),
     ],
@@ -239,6 +241,20 @@ def test_history_is_printed_run_by_run(archive: Path, capsys: pytest.CaptureFixt
     assert "2026-01-03T00:00  third" in third and "SLOWER 1.287 (1.2" in third
     assert "commit abc -> def; numpy 2.4.6 -> 2.5.0" in third
     assert "1 case was measured more than once on a machine. 1 step." == end
+
+
+def test_what_is_cut_says_so() -> None:
+    """A cell after a word; a commit is as long as other hashes."""
+    old, new = (
+        queries.Point(dict.fromkeys(queries.POINT, "") | {"commit": digit * 40}) for digit in "12"
+    )
+
+    (cell,) = tables.aligned([["; ".join(["NumPy 2.4.6 -> 2.5.0"] * 9)]])
+
+    assert [f"commit {'1' * 12} -> {'2' * 12}"] == [*queries.reasons(old, new)]
+    assert cell.endswith(" -> 2.5.0; NumPy ...") and len(cell) <= tables.WIDEST
+    assert "" == shortened("", 9) and "a" * 9 == shortened("a" * 9, 9)
+    assert "aaaaa ..." == shortened("a" * 10, 9)
 
 
 # ---- SQL ----
