@@ -185,9 +185,9 @@ def step(old: Point, new: Point) -> Step:
 def reasons(old: Point, new: Point) -> Iterator[str]:
     """What but speed is another one."""
     for name in ("commit", "code", "inputs", "python"):
-        before, after = (str(getattr(point, name))[:DIGITS] for point in (old, new))
-        if before != after:
-            yield f"{name} {before} -> {after}"
+        was, now = (str(getattr(point, name))[:DIGITS] for point in (old, new))
+        if was != now:
+            yield f"{name} {was} -> {now}"
     before, after = versions(old.versions), versions(new.versions)
     for name in {**before, **after}:
         if before.get(name) != after.get(name):
