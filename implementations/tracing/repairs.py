@@ -25,7 +25,7 @@ from samegrad.implementations.tracing.probe import Event
 from samegrad.implementations.tracing.quantities import READ, Measured
 from samegrad.implementations.tracing.search import clean, equal, proportional
 from samegrad.implementations.tracing.sites import FUTURE, Site, codes_within, place
-from samegrad.implementations.tracing.turned import like_another, turning
+from samegrad.implementations.tracing.turned import like_another, takes_off, turning
 
 SECONDS = 3.0  # of the processor
 MOST_NAMES = 30  # of a function
@@ -100,8 +100,10 @@ class Repairs:
                     break
                 if unit.tried(edit, self._right):
                     found.append(Repair(unit.file, edit, kind is turning))
-            if kind is turning and len(found) > 1:
-                found = [r for r in found if like_another(r.edit, self.texts)] or found
+            if kind is turning:
+                # Taking off is what others do, too: then the sign was lost in what is taken off.
+                alike = [r for r in found if like_another(r.edit, self.texts)]
+                found = alike or [r for r in found if takes_off(r.edit)]
             if found:
                 break
         return _decided(found)

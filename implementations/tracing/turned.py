@@ -44,6 +44,11 @@ def like_another(edit: Edit, texts: Sequence[str]) -> bool:
     return any(_shape(text) == new for text in texts if text != edit.was)
 
 
+def takes_off(edit: Edit) -> bool:
+    """Whether an edit makes a statement take off what it added."""
+    return edit.new.count("-") > edit.was.count("-")
+
+
 def _turned(node: Any) -> Any:
     new = copy.copy(node)
     new.op = ast.Sub() if isinstance(node.op, ast.Add) else ast.Add()
