@@ -117,10 +117,10 @@ INTERVALS = Module(
         ),
         ("no variance", "if variance == 0:", "if False:"),
         ("pairs unpaired", "if len(first) != len(second):", "if True:"),
-        ("pairs turned round", "a / b for a, b in", "b / a for a, b in"),
+        ("pairs turned round", "a / b if b else", "b / a if b else"),
         ("faster at once", "self.high < 1 / NO_DIFFERENCE", "self.low < 1 / NO_DIFFERENCE"),
         ("slower at once", "self.low > NO_DIFFERENCE", "self.high > NO_DIFFERENCE"),
-        ("mean of times", "logs = [math.log(median)", "logs = [(median)"),
+        ("mean of times", "return [math.log(median)", "return [(median)"),
     ),
 )
 TIMER = Module(
@@ -223,8 +223,8 @@ JOURNAL = Module(
         ("newer schema read", 'run["schema"] > SCHEMA', 'run["schema"] > 2 * SCHEMA'),
         (
             "processes of the plan",
-            '        elif kind == "processes":\n            self.processes',
-            '        elif kind == "processes":\n            _now',
+            'self.processes = record["processes"]',
+            'self.processes = self.processes or record["processes"]',
         ),
         ("warning lost", "            journal.warnings.append(f", "            str(f"),
     ),

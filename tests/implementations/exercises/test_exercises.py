@@ -294,7 +294,7 @@ def test_files_of_no_python_are_told_the_remedy_of_verify_and_none_is_passed_ove
         "f.py": (b"PK\x03\x04\x14", "it is a ZIP archive or a document"),
         "g.py": (b"{\\rtf1", "it is rich text (RTF); give the file of Python itself"),
         "h.py": (b"# later\n", "there is no code in it"),
-        "i.ipynb": (b"", "it is no notebook of format 4"),
+        "i.ipynb": (b"", "it is no notebook: no JSON (line 1)"),
         "j.py.txt": (text.encode(), "passed over, neither .py nor .ipynb: j.py.txt"),
     }
     for name, (data, _) in files.items():
