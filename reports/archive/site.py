@@ -225,8 +225,7 @@ def _index(cases: Sequence[CasePage], told: str) -> Page:
                 Cell(case.title, case.name),
                 ", ".join(first),
                 Cell(f"{case.machines:,}", order=case.machines),
-                ", ".join(others)
-                + (f"{'; ' * bool(others)}no interval: {untold}" if untold else ""),
+                "; ".join(others),
             ]
         )
     heads = ["case", "fastest on", "machines", "others: times the fastest"]

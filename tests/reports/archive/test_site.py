@@ -17,7 +17,7 @@ from samegrad.benchmarks.records.journal import first
 from samegrad.cli import main
 from samegrad.reports.archive import adding, site
 from samegrad.reports.archive import summary as summaries
-from samegrad.reports.archive.pages import Value, in_order_first, standings
+from samegrad.reports.archive.pages import CasePage, Standing, Value, in_order_first, standings
 from samegrad.reports.document.page import digest
 from tests.helpers.archives import journal, records, simulated, write_simulated
 from tests.helpers.browser import used
@@ -152,6 +152,20 @@ def test_each_machine_compares_for_itself() -> None:
             "cupy": (1, 0, 0)} == counts  # fmt: skip
     times = [stand[name].times for name in ("jax", "c", "torch", "numpy", "cupy")]
     assert [2.0, 1.0, 1.1, 2.25, 1.0] == pytest.approx(times)
+
+
+def test_index_names_who_has_no_interval_once() -> None:
+    """Behind those that are slower, or alone."""
+    stand = {
+        "jax": Standing(2, 2, 2, 1.0),
+        "c": Standing(1, 0, 1, 1.5),
+        "cupy": Standing(1, 0, 0, 1),
+    }
+    page = site._index([CasePage("a", "a.html", stand, 2), CasePage("b", "b.html", {}, 1)], "told")
+    (line, empty) = page.tables[0].lines
+
+    assert "jax 2 of 2" == line[1] and "c 1.50; no interval: cupy" == line[3]
+    assert "" == empty[3]
 
 
 def test_versions_stand_in_their_order() -> None:
