@@ -97,11 +97,11 @@ def instead_of_file(place: str) -> str:
         return f" is a link to {str(path.readlink())!r}, which leads to no file"
     if path.exists():
         return " is no ordinary file"
-    there: list[str] = []
+    there: list[str] = []  # without ".py", which all have alike
     with contextlib.suppress(OSError):
-        there = [p.name for p in path.parent.iterdir() if p.suffix == path.suffix]
-    near = difflib.get_close_matches(path.name, there, 1)
-    meant = f"; did you mean {path.with_name(near[0]).as_posix()}?" if near else ""
+        there = [p.stem for p in path.parent.iterdir() if p.suffix == path.suffix]
+    near = difflib.get_close_matches(path.stem, there, 1)
+    meant = f"; did you mean {path.with_stem(near[0]).as_posix()}?" if near else ""
     return f": no such file{meant}"
 
 

@@ -32,6 +32,7 @@ from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.snippets import snippet
+from samegrad.implementations.reading.usage import calls_for_each
 from samegrad.implementations.state.reach import Reached
 
 SECONDS = 20.0  # of this process, for all readings of a file
@@ -119,7 +120,9 @@ def for_batches(one: Found, found: Sequence[Found]) -> bool:
         return False  # what is wrong with the outputs that the file has is right with one
     if one.reading.batched:
         return True
-    sources = [source_of(f) for f in backward_of(one.reading)]
+    name = (*one.reading.key, "", "")[1]  # what calls it for each example is no part of it
+    called = (f for f in backward_of(one.reading) if not calls_for_each(f, name))
+    sources = [source_of(f) for f in called]
     if any(_same_in_batches(one.reading, f) for f in found) and any(map(AVERAGES.search, sources)):
         return False
     batched = [f for f in found if f.reading.batched and f.compared.partly]

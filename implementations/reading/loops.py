@@ -223,10 +223,10 @@ def _made(statement: ast.stmt) -> set[str]:
 
 
 def draws(statement: ast.stmt) -> bool:
-    """Whether a statement only shows something, by itself or in an `if`."""
+    """Whether a statement only shows something, by itself, in an `if` or a loop."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         return _root(statement.value.func) in DRAWS
-    if isinstance(statement, ast.If):
+    if isinstance(statement, ast.If | ast.For):
         return all(draws(s) or _keeps(s) for s in [*statement.body, *statement.orelse])
     return False
 

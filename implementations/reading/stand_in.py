@@ -6,6 +6,7 @@ Widths and forms are tried until a turn of its loop runs to its end.
 import ast
 import itertools
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +23,7 @@ from samegrad.implementations.reading.turns import RaisedError, Script
 Array = Any
 EXAMPLES = 14  # of which a turn takes half
 MOST_TRIED = 160  # widths and forms
+SECONDS = 6.0  # of this process, for all of them: other readings come after these
 MOST_WIDTHS = 8
 MOST_CLASSES = 30
 WIDEST = 1024
@@ -84,12 +86,13 @@ def with_data(loop: Loop, loaded: Loaded) -> Iterator[Loop]:
     stored = {n.id for s in missing for n in ast.walk(s)
               if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
     tables = [n for n in stored if _role(n) not in ("X", "y")]
-    found = 0
+    end = time.process_time() + SECONDS
     for given in itertools.islice(_forms(loaded, tables), MOST_TRIED):
+        if time.process_time() > end:
+            return
         values = {name: _value(name, given, missing, loaded) for name in stored}
         other = replace(loop, given={**loop.given, **values}, supplied=tuple(sorted(stored)))
         if _runs(other, loaded, given):
-            found += 1
             yield other
 
 

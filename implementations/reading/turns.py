@@ -74,7 +74,7 @@ class Script:
         np.random.seed(0)
         for statement in loop.before:
             shown = draws(statement) if loop.function else not defines(statement)
-            if isinstance(statement, ast.Expr) and shown:
+            if (isinstance(statement, ast.Expr) and shown) or draws(statement):
                 continue  # it shows something, or trains
             try:
                 with at_most():

@@ -16,6 +16,7 @@ SIZED = {"len", "zip", "enumerate", "pairwise", "list", "tuple", "sum"}
 SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform", "standard_normal",
           "random", "random_sample", "range", "eye", "integers", "randint"}  # fmt: skip
 
+SIZES = {"shape", "size"}  # of an array
 VALUE = ("loss", "forward", "fn", "calculate", "__call__", "compute", "calc_loss", "calc", "cost")
 SLOPE = ("grad", "backward", "gradient", "derivative", "prime", "delta", "derivate", "deriv")
 
@@ -277,3 +278,29 @@ def calls_of(
                 except Exception:  # a name that is not there without a run
                     continue
             yield node, evaluated
+
+
+def calls_for_each(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function calls another one, by its name, with each example that it runs through.
+
+    What is measured there, or called a batch, is none.
+    """
+    tree = body(function)
+    nodes = list(ast.walk(tree)) if tree is not None else []
+    measured = {n.value.id for n in nodes if isinstance(n, ast.Attribute) and n.attr in SIZES
+                and isinstance(n.value, ast.Name)}  # fmt: skip
+    measured |= {arg.id for n in nodes if isinstance(n, ast.Call)
+                 and getattr(n.func, "id", "") == "len"
+                 for arg in n.args if isinstance(arg, ast.Name)}  # fmt: skip
+    each: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.For | ast.comprehension):
+            parts = {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+            if not parts & measured and not any("batch" in part.lower() for part in parts):
+                each |= parts
+    return any(
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) == name
+        and any(isinstance(arg, ast.Name) and arg.id in each for arg in node.args)
+        for node in nodes
+    )

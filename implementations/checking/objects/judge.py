@@ -323,7 +323,7 @@ def _updated(judged: Judged, measured: Sequence[Slopes], known: Knowledge) -> No
         said = ""
         of_rate = any(known.same(c, rate) for rate in rates.values())
         if c < 0:
-            said = f"the update of {measured[i].name} goes uphill: {c:.6g} times its gradient"
+            said = f"the update of {measured[i].name} goes up its gradient: {c:.6g} times that"
         elif not known.same(c, usual) and not of_rate:
             ratio = known.made_of(c / usual)
             said = (

@@ -1,5 +1,6 @@
 """Kinds of public files of which a verdict was wrong, or whose data are opened by `with`."""
 
+import ast
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,9 @@ import samegrad as sg
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.reading import drawn, names
 from samegrad.implementations.reading.board import Form
+from samegrad.implementations.reading.loops import draws
 from samegrad.implementations.reading.one_by_one import one_by_one
+from samegrad.implementations.reading.usage import calls_for_each
 from tests.helpers.read_here import read_here
 
 # A step is made for each example: with a batch no update is the gradient of the loss over it.
@@ -111,6 +114,39 @@ class MLP:
 """
 
 
+# Its steps go through a batch and add up what is for one example; of columns at once, of which
+# all but the biases are right, it was accused. No loss is in it.
+EACH = """
+import numpy as np
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+class Network:
+    def __init__(self, layers):
+        self.W = [np.random.randn(m, n) * 0.5 for n, m in zip(layers, layers[1:])]
+        self.b = [np.random.randn(m, 1) for m in layers[1:]]
+    def feedforward(self, image):
+        for W, b in zip(self.W, self.b):
+            image = sigmoid(W @ image + b)
+        return image
+    def gradient_descend(self, batch, rate):
+        for image, result in batch:
+            db, dW = self.backprop(image, result)
+            for i, (W, b) in enumerate(zip(self.W, self.b)):
+                self.W[i], self.b[i] = W - rate * dW[i] / len(batch), b - rate * db[i] / len(batch)
+    def backprop(self, image, result):
+        kept = [image]
+        for W, b in zip(self.W, self.b):
+            kept.append(sigmoid(W @ kept[-1] + b))
+        d = kept[-1] - result
+        db, dW = [d], [d @ kept[-2].T]
+        for i in range(len(self.W) - 1, 0, -1):
+            d = self.W[i].T @ d * kept[i] * (1 - kept[i])
+            db.insert(0, d)
+            dW.insert(0, d @ kept[i - 1].T)
+        return db, dW
+"""
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
@@ -124,6 +160,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (SINGLY, "update of train_epoch"),
         (OPENED, "numbers of ours for x_test, x_train, y_train"),
         (KEPT, "update of backward; loss: 1/2 squared error, summed"),
+        (EACH, "one example at a time, as a column, targets like the outputs"),
     ],
 )
 def test_right_file_agrees(text: str, how: str, tmp_path: Path) -> None:
@@ -178,6 +215,42 @@ def test_steps_for_each_example_are_told_from_a_fault(
     assert singly == one_by_one(step, "step", (("rate", "lr"),), trial)
     assert values["n"] == 5 and values["X"] is X
     assert values["lr"] == 1e-3
+
+
+def test_calls_with_each_example_are_told_from_calls_with_a_batch() -> None:
+    """What averages over them is no word of the function that is called."""
+
+    def backprop(x: Any, y: Any) -> Any: ...
+
+    def each(batch: Any) -> Any:
+        return [backprop(batch, None) for _ in batch], [backprop(x, y) for x, y in batch]
+
+    def loop(batch: Any) -> None:
+        for x, y in zip(*batch, strict=True):
+            backprop(x, y)
+
+    def whole(batches: Any) -> None:
+        for _ in range(3):
+            backprop(*batches)
+
+    def parts(batches: Any) -> Any:
+        return [(backprop(x, y), len(x)) for x, y in batches], [x.shape for x, _ in batches]
+
+    found = [calls_for_each(f, "backprop") for f in (each, loop, whole, parts, backprop)]
+
+    assert [True, True, False, False, False] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "shows"),
+    [
+        ("for w in weights:\n    plt.figure()\n    plt.hist(w)", True),
+        ("for w in weights:\n    plt.hist(w)\n    w *= 2", False),
+    ],
+)
+def test_loops_that_draw_are_no_part_of_a_script(text: str, shows: bool) -> None:
+    """They were run ahead of each of 160 tries, for two minutes."""
+    assert shows == draws(ast.parse(text).body[0])
 
 
 def test_example_of_lists_that_a_network_keeps_is_data() -> None:

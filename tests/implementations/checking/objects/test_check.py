@@ -387,7 +387,7 @@ def test_given_rate_is_the_one_that_counts(rate: float, verdict: str) -> None:
     ("factors", "says"),
     [
         ((1, 1, 1, 1), ""),
-        ((-1, -1, -1, -1), "the update of net.W1 goes uphill: -0.3 times its gradient"),
+        ((-1, -1, -1, -1), "the update of net.W1 goes up its gradient: -0.3 times that"),
         ((1, 7, 1, 7), "the update of net.b1 is 2.1 times its gradient, that of others 0.3: "
                        "batch size times as much"),
     ],
