@@ -69,6 +69,7 @@ def answer(request: Message, send: Any) -> None:
 
     try:
         loaded = load(path, request["run"], before_running)
+        loaded.watch = request["run"]
     except (SyntaxError, ValueError) as error:
         line = f" in line {error.lineno}" if isinstance(error, SyntaxError) else ""
         told = type(error) in (ValueError, UnreadableError)  # in words of its own

@@ -44,6 +44,7 @@ class Loaded:
         whole: whether everything at the top level was run.
         raised: by turns of loops that train, with the file's own data.
         lent: names that a module does not define and that stand for widths, by the module's name.
+        watch: whether programs that use it may be run, to see what they do.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Loaded:
     whole: bool = True
     raised: list[BaseException] = field(default_factory=list)
     lent: dict[str, set[str]] = field(default_factory=dict)
+    watch: bool = False
 
     @property
     def namespace(self) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from samegrad.implementations.reading.lent import lent, weights_of
 from samegrad.implementations.reading.loading import (
     AskedForInputError,
     Loaded,
+    imported_torch,
     own_classes,
     own_functions,
     parts,
@@ -48,6 +49,7 @@ from samegrad.implementations.reading.scripts import fit_readings, script_readin
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.training import with_training
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, trials
+from samegrad.implementations.reading.watched import watched_readings
 from samegrad.implementations.reading.wishes import evaluated, wishes_of, without_effect
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
@@ -64,6 +66,7 @@ PASSES = (
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
 OF_OTHERS = 3.0  # seconds of this process for each kind of layers beside those that agree
+WATCHING = 22.0  # the same, for what programs do
 OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 GO_ON = (
@@ -111,6 +114,8 @@ def verdict(
     if report.verdict in (NOT_CHECKED, UNDECIDED) and not (report.matches or hinted):
         of_loop = of_passes(loaded)
         report = report if of_loop is None else of_loop
+        seen = _of_programs(loaded, report)
+        report = report if seen is None else seen
     kind = frameworks.outside(loaded) if not report.matches else ""
     explained = None if kind else wishes.attempts.explained(report)
     if explained is not None:
@@ -125,6 +130,14 @@ def verdict(
         report = generic if tried is None else tried
     report = with_fits(report, loaded, made[0][0] if made else None)
     return report if name else with_training(report, loaded, hints)
+
+
+def _of_programs(loaded: Loaded, report: CheckReport) -> CheckReport | None:
+    """What programs do with the file's network, where nothing else has told of a gradient."""
+    if not loaded.watch or report.matches or imported_torch() is not None:
+        return None
+    seen = judge(watched_readings(loaded), time.process_time() + WATCHING)
+    return seen if seen.verdict != NOT_CHECKED and seen.matches else None
 
 
 def _with_left_out(

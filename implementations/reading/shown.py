@@ -9,7 +9,7 @@ from samegrad.implementations.checking.objects.report import CheckReport
 
 # What a script's weights are below net, and what its turns give below returned: by variables.
 OF_UPDATE = re.compile(r"returned\[(['\"])d (net[.[].+?)\1\](?=[ :;,)\]]|$)")
-VARIABLE = re.compile(r"\b(?:net|returned)\['(\w+)'\]")
+VARIABLE = re.compile(r"\b(?:net|returned)\['([\w.*\[\]]+?)'\]")
 
 
 def plain(text: str) -> str:

@@ -1,0 +1,139 @@
+"""What a turn of a program's loop changes, and what it computes depends on that and on data."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading.replayed import TURN, Quantity, Replay
+
+Array = Any
+NUDGE = 1e-3
+MOST_CHANGED = 20_000  # numbers that a turn changes
+MOST_SEARCHED = 200  # runs, to find where targets come from
+INDEX = re.compile(r"\[\d+\]")
+
+
+class Observed:
+    """A turn, and what depends on what it changes."""
+
+    def __init__(self, replay: Replay) -> None:
+        self.replay = replay
+        self.before = {p.name: p.read() for p in replay.places}
+        _, self.after = replay.run(read=list(self.before))
+        self.changed = [
+            n for n, v in self.after.items()
+            if v.size and v.shape == self.before[n].shape and not np.array_equal(v, self.before[n])
+        ]  # fmt: skip
+        size = sum(np.size(self.before[n]) for n in self.changed)
+        if not self.changed or size > MOST_CHANGED:
+            raise ValueError("nothing changes, or too much")
+        for name in self.changed:
+            if INDEX.search(name):
+                replay.groups.setdefault(of_layer(name), []).append(name)
+        self.base, _ = replay.run()
+        self.codes: list[Any] = [replay.code, *replay.codes]
+        again, _ = replay.run()
+        self.quantities = {
+            key: value for key, value in self.base.items()
+            if key in again and again[key].shape == value.shape
+            and np.array_equal(again[key], value, equal_nan=True) and np.isfinite(value).all()
+        }  # fmt: skip
+        self.depends = {p: self.followers(m) for p, m in by_pattern(self.changed).items()}
+
+    def moved(self, members: Iterable[str]) -> dict[str, Array]:
+        """Other numbers for some places."""
+        rng = np.random.default_rng(0)
+        return {n: self.before[n] + NUDGE * (1 + rng.random(self.before[n].shape)) for n in members}
+
+    def followers(self, members: Iterable[str]) -> set[Quantity]:
+        """The quantities that depend on numbers at some places."""
+        return self._others(self.moved(members))
+
+    def _others(self, values: dict[str, Array]) -> set[Quantity]:
+        now, _ = self.replay.run(values)
+        return {
+            key for key, value in self.quantities.items()
+            if key not in now or not np.array_equal(now[key], value)
+        }  # fmt: skip
+
+    def of_targets(self, y: Quantity) -> "tuple[list[str], set[Quantity]] | None":
+        """Where some targets come from, and all that depends on it; None if that is not found."""
+        found: set[Quantity] = set()
+        sources: list[str] = []
+        tried = 0
+        waiting = [[d for d in self.replay.data if d.name not in self.changed]]
+        while waiting and tried < MOST_SEARCHED:
+            part = waiting.pop()
+            tried += 1
+            try:
+                now = self._others({d.name: other(d.read()) for d in part})
+            except (Exception, SystemExit):
+                now = {y}
+                if len(part) == 1:
+                    continue
+            if y not in now:
+                continue
+            if len(part) == 1:
+                found |= now
+                sources.append(part[0].name)
+                continue
+            half = len(part) // 2
+            waiting += [part[:half], part[half:]]
+        return (sources, found) if y in found else None
+
+    def learns(self, sources: Sequence[str], weights: Sequence[str]) -> bool:
+        """Whether what becomes of weights depends on data at some places."""
+        places = [d for d in self.replay.data if d.name in sources]
+        try:
+            _, now = self.replay.run({d.name: other(d.read()) for d in places}, set(), weights)
+        except (Exception, SystemExit):
+            return False
+        return any(n in now and not np.array_equal(now[n], self.after[n]) for n in weights)
+
+    def buffers(self, weights: Sequence[str]) -> list[str]:
+        """Numbers that a step goes by beside the gradient, such as a momentum."""
+        found = []
+        for members in by_pattern([n for n in self.changed if n not in weights]).values():
+            _, now = self.replay.run(self.moved(members), set(), weights)
+            if any(n in now and not np.array_equal(now[n], self.after[n]) for n in weights):
+                found += members
+        return found
+
+    def stable(self, key: Quantity) -> bool:
+        """Whether a quantity has one value in a turn, however often it is computed."""
+        if key[0] == TURN and key[2] in self.replay.inner:
+            return False
+        other = (*key[:3], -1 - key[3])
+        return other in self.base and np.array_equal(self.base[key], self.base[other])
+
+
+def other(values: Array) -> Array:
+    """Other data: whole numbers in another order, as labels are, or other numbers."""
+    whole = np.array_equal(values, np.round(values))
+    if whole and values.size > 1 and len(set(values.ravel().tolist())) > 1:
+        turned = np.roll(values, 1, axis=0)
+        return np.roll(values, 1) if np.array_equal(turned, values) else turned
+    return values + (1 if whole else 0.25)
+
+
+def by_pattern(paths: Sequence[str]) -> dict[str, list[str]]:
+    """Paths by what they are without their indices."""
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(INDEX.sub("[*]", path), []).append(path)
+    return found
+
+
+def attribute(path: str) -> str:
+    """The last name in a path."""
+    return re.findall(r"[A-Za-z_]\w*", path)[-1]
+
+
+def of_layer(path: str) -> str:
+    """A path without its indices but the first."""
+    at = INDEX.search(path)
+    if at is None:
+        return path
+    return path[: at.end()] + INDEX.sub("[*]", path[at.end() :])

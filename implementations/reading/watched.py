@@ -1,0 +1,285 @@
+"""Readings of what a program does with its own network, as its own calls stand.
+
+A turn of a loop changes numbers that were there before. Of these the weights are those on which
+something depends that has the size of the targets and does not hang on these: the outputs.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.loading import Loaded
+from samegrad.implementations.reading.observed import INDEX, Observed, attribute, of_layer
+from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.replayed import RETURNED, STATE, TURN, Quantity, Replay
+from samegrad.implementations.reading.watching import watched
+
+Array = Any
+SECONDS = 12.0  # of this process, for all readings of what programs do
+MOST_PAIRS = 4  # of outputs and targets that are tried
+MOST_OWN = 3  # losses of the program's own
+
+
+def watched_readings(loaded: Loaded) -> Iterator[Reading]:
+    """Readings of the turns that programs with the file's network make, the innermost first."""
+    until = time.process_time() + SECONDS
+    for path, turns in watched(loaded):
+        tried: dict[int, int] = {}
+        for turn in turns:
+            line = turn.loop.first
+            if time.process_time() > until:
+                return
+            if tried.get(line, 0) > 1:
+                continue
+            try:
+                seen = Observed(Replay(turn))
+            except (Exception, SystemExit):
+                continue
+            for reading in _readings(seen, path, loaded.path):
+                tried[line] = tried.get(line, 0) + 1
+                yield reading
+
+
+@dataclass
+class _Group:
+    """Numbers at several places as one array."""
+
+    name: str
+    members: list[str]
+    shapes: list[tuple[int, ...]]
+    array: Array
+
+    def values(self) -> dict[str, Array]:
+        """What belongs at each place."""
+        if len(self.members) == 1:
+            return {self.members[0]: self.array}
+        sizes = [int(np.prod(shape)) for shape in self.shapes]
+        parts = np.split(np.ravel(self.array), np.cumsum(sizes)[:-1])
+        return {
+            name: part.reshape(shape)
+            for name, part, shape in zip(self.members, parts, self.shapes, strict=True)
+        }
+
+    def gathered(self, values: dict[str, Array]) -> Array:
+        """The array, of what is at each place."""
+        if len(self.members) == 1:
+            return values[self.members[0]]
+        return np.concatenate([np.ravel(values[name]) for name in self.members]).reshape(
+            np.shape(self.array) if np.size(self.array) else -1
+        )
+
+
+def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
+    for (out, y), patterns in list(_pairs(seen))[:MOST_PAIRS]:
+        groups = [g for g in _groups(seen, patterns) if out in seen.followers(g.members)]
+        yield from _of_pair(seen, groups, out, y, path, asked)
+
+
+def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str]]]:
+    """Outputs with targets of their size, and the patterns of the weights that outputs follow."""
+    anything = set().union(*seen.depends.values()) if seen.depends else set()
+    fixed = [k for k in seen.quantities if k not in anything and k[3] == 0 and seen.stable(k)]
+    changing = [k for k in seen.base if k[3] == -1 and names.role(_word(k)) == "y"]
+    last = [seen.base[k].tobytes() for k in changing if not seen.stable(k)]  # of several examples
+    targets = [k for k in fixed if names.role(_word(k)) == "y"]
+    targets = [k for k in targets if seen.quantities[k].tobytes() not in last]
+    outs = [k for k in seen.quantities if k in anything and k[3] == 0 and seen.stable(k)]
+    found = []
+    of_targets: dict[bytes, tuple[list[str], set[Quantity]] | None] = {}
+    for y in targets:
+        value = seen.quantities[y]
+        alike = [o for o in outs if _wanted(value, seen.quantities[o]) is not None]
+        if not alike:
+            continue
+        key = value.tobytes()
+        if key not in of_targets:
+            of_targets[key] = seen.of_targets(y)
+        if (known := of_targets[key]) is None:
+            continue
+        sources, following = known
+        for out in alike:
+            patterns = [p for p, followers in seen.depends.items() if out in followers]
+            weights = [n for n in seen.changed if INDEX.sub("[*]", n) in patterns]
+            if out not in following and seen.learns(sources, weights):
+                rank = (
+                    -len(patterns), names.role(_word(out)) != "out" and _word(out) != RETURNED,
+                    not names.FORWARD.match(out[0].rpartition(".")[2]), out[0] == TURN,
+                )  # fmt: skip
+                found.append((rank, (out, y), patterns))
+    most = max((len(patterns) for _, _, patterns in found), default=0)
+    kept: dict[bytes, Any] = {}
+    for _, pair, patterns in sorted(found, key=lambda f: f[0]):
+        if len(patterns) == most:
+            value = seen.quantities[pair[0]]
+            kept.setdefault(value.tobytes() + seen.quantities[pair[1]].tobytes(), (pair, patterns))
+    yield from kept.values()
+
+
+def _word(key: Quantity) -> str:
+    return key[2]
+
+
+def _wanted(y: Array, out: Array) -> Array | None:
+    """Targets in the form of outputs, or None."""
+    if y.size == out.size:
+        return y.reshape(out.shape)
+    labels = y.ravel()
+    whole = np.array_equal(labels, np.round(labels)) and labels.min(initial=0) >= 0
+    if whole and out.ndim == 2:
+        for n, k in (out.shape, out.shape[::-1]):
+            if len(labels) == n and k > 1 and labels.max() < k:
+                rows = np.eye(k)[labels.astype(int)]
+                return rows if (n, k) == out.shape else rows.T
+    if whole and labels.size == 1 and out.ndim == 1 and labels[0] < out.size > 1:
+        return np.eye(out.size)[int(labels[0])]
+    return None
+
+
+def _groups(seen: Observed, patterns: Sequence[str]) -> list[_Group]:
+    """The weights, those of nodes by their layers, as arrays."""
+    members = {
+        p.name for p in seen.replay.places if INDEX.sub("[*]", p.name) in patterns
+        and (p.name in seen.changed or names.WEIGHT.fullmatch(names.plain(attribute(p.name))))
+    }  # fmt: skip
+    found: dict[str, list[str]] = {}
+    for place in seen.replay.places:
+        if place.name not in members:
+            continue
+        name = place.name
+        if np.ndim(seen.before[name]) == 0 or len(INDEX.findall(name)) > 1:
+            name = of_layer(name)
+        found.setdefault(name, []).append(place.name)
+    made = []
+    for name, paths in found.items():
+        shapes = [seen.before[p].shape for p in paths]
+        group = _Group(_shown(name), paths, shapes, np.empty(0))
+        group.array = np.array(group.gathered(seen.before), np.float64)
+        rows = len({INDEX.findall(p)[1] for p in paths}) if all(
+            len(INDEX.findall(p)) > 1 for p in paths) else 1  # fmt: skip
+        if len(paths) > 1 and rows > 1 and group.array.size % rows == 0:
+            group.array = group.array.reshape(rows, -1)
+        made.append(group)
+    return made
+
+
+def _shown(path: str) -> str:
+    """A path as one writes it."""
+    return re.sub(r"^net\['(\w+)'\]", r"\1", path)
+
+
+def _of_pair(
+    seen: Observed, groups: list[_Group], out: Quantity, y: Quantity, path: Path, asked: Path
+) -> Iterator[Reading]:
+    net = {g.name: g.array for g in groups}
+    target: Array = _wanted(seen.quantities[y], seen.quantities[out])
+    paths = [m for g in groups for m in g.members]
+    rate = _rate(seen)
+
+    def values() -> dict[str, Array]:
+        found: dict[str, Array] = {}
+        for group in groups:
+            group.array = net[group.name]
+            found |= group.values()
+        return found
+
+    buffers = [n for n in seen.buffers(paths) if "grad" not in n.lower()]
+    zeros = {n: np.zeros_like(seen.before[n]) for n in buffers}
+
+    def backward() -> dict[str, Array]:
+        given = values() | zeros
+        _, after = seen.replay.run(given, set(), paths)
+        return {
+            f"d net[{g.name!r}]": np.asarray(
+                (g.gathered(given) - g.gathered(after)) / (rate or 1.0)
+            )
+            for g in groups
+            if all(m in after and after[m].shape == given[m].shape for m in g.members)
+        }
+
+    def computed(key: Quantity) -> Array:
+        return seen.replay.run(values(), {key})[0][key]
+
+    def standard(loss: str) -> float:
+        return losses.value(loss, computed(out), target)
+
+    def own(key: Quantity) -> float:
+        return float(computed(key).reshape(()))
+
+    many, outputs = _sizes(target)
+    loop = seen.replay.turn.loop
+    where = f"{Path(loop.filename).name}:{loop.node.lineno}"
+    function = f"{loop.cls}.{loop.function}" if loop.cls else loop.function
+    within = f"in {function} " if function else ""
+    program = f" by {path.name}" if path != asked else ""
+    how = f"its own run{program}, one turn of the loop {within}({where})"
+    how += f": outputs are {_told(out)}, targets {_told(y)}, gradient from the update"
+    if buffers:
+        how += f", {_shown(of_layer(buffers[0]))} at zero"
+    slopes: dict[str, dict[str, Any]] = {}
+    kinds: list[tuple[Callable[[], float], str, bool]] = [
+        (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], True)
+        for key in _own(seen, patterns=[INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
+    ]
+    kinds += [(partial(standard, name), name, False) for name in losses.STANDARD]
+    for loss, name, mine in kinds:
+        try:
+            if not np.isfinite(loss()):
+                continue
+        except (Exception, SystemExit):
+            continue
+        yield Reading(
+            net, places(net, "net"), loss, backward, (), how, mine, name,
+            step=True, rated=rate is not None, batched=many > 1,
+            certain=not (mine and names.WEAK.fullmatch(names.plain(name))),
+            examples=many, outputs=outputs, slopes=slopes.setdefault(name, {}),
+            functions=seen.codes, users=[], variables=True, printed=mine,
+        )  # fmt: skip
+
+
+def _sizes(target: Array) -> tuple[int, int]:
+    """How many examples and outputs targets are of; one example unless they have rows."""
+    if np.ndim(target) < 2:
+        return 1, int(np.size(target))
+    rows, columns = np.shape(target)[0], int(np.size(target)) // max(1, np.shape(target)[0])
+    return max(rows, columns), min(rows, columns)
+
+
+def _told(key: Quantity) -> str:
+    if key[0] == STATE:
+        return _shown(key[2])
+    where = "" if key[0] == TURN else f"{key[0]}."
+    return f"what {key[0]} returns" if key[2] == RETURNED else f"{where}{key[2]}"
+
+
+def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:
+    """Numbers that are called a loss and depend on all weights."""
+    found = []
+    for key, value in seen.quantities.items():
+        word = key[2] if not key[2].startswith(RETURNED) else key[0].rpartition(".")[2]
+        if value.size != 1 or key[3] != 0 or not seen.stable(key):
+            continue
+        if not names.LOSS.fullmatch(names.plain(word)) or names.DERIVED.search(word):
+            continue
+        if all(key in seen.depends.get(p, ()) for p in set(patterns)):
+            found.append(key)
+    return found
+
+
+def _rate(seen: Observed) -> float | None:
+    """The one number that is called a learning rate."""
+    numbers = [(k[2], float(v)) for k, v in seen.base.items() if v.ndim == 0]
+    numbers += [(attribute(n), float(v)) for n, v in seen.before.items() if np.ndim(v) == 0]
+    for owner in seen.replay.owners:
+        held = (item for kind in type(owner).__mro__[:-1] for item in vars(kind).items())
+        numbers += [(name, value) for name, value in held if isinstance(value, float)]
+    known = names.rates([name for name, value in numbers if value])
+    found = {value for name, value in numbers if value and name in known}
+    return next(iter(found)) if len(found) == 1 else None

@@ -1,0 +1,374 @@
+"""A program that runs as its user runs it, watched: how things stand where turns of loops begin.
+
+It is stopped as soon as a loop has had some turns that change numbers. In a child process only.
+"""
+
+import ast
+import contextlib
+import copy
+import os
+import random
+import sys
+import time
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samegrad.implementations.contract.sources import is_users
+from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.reading.bounded import TooLongError, at_most
+from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.harmless import harmless
+from samegrad.implementations.reading.loading import Loaded, execute
+from samegrad.implementations.reading.source import Block, blocks, folder_of_data
+
+SECONDS = 8.0  # of this process for one program
+IN_ALL = 10.0  # the same, for several; what has begun may go on
+TURNS = 4  # of one loop that are kept; of XOR's examples the first has no slopes
+MOST_SIBLINGS = 3  # files beside one that only defines, which use it
+LIKELY = ("main", "train", "test", "xor", "run")  # in the names of programs
+MOST_COPIED = 10**6  # entries of an array; a larger one is not copied
+MOST_NAMES = 400  # of one module
+LEAST_CHANGED = 2  # places that a turn of a loop which trains changes
+FOREIGN = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType)
+
+
+class EnoughError(BaseException):
+    """The program has shown what it does."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A loop as it is written.
+
+    Attributes:
+        node: of the loop.
+        function: the name of the function that it stands in, or "".
+        cls: of the class that this stands in, or "".
+        filename: of the code.
+        shared: names that the function declares global.
+    """
+
+    node: ast.For | ast.While
+    function: str
+    cls: str
+    filename: str
+    shared: frozenset[str] = frozenset()
+
+    @property
+    def first(self) -> int:
+        """The line that each turn begins with."""
+        return self.node.body[0].lineno
+
+    def holds(self, line: int) -> bool:
+        """Whether a line is in the loop."""
+        return self.node.lineno <= line <= (self.node.end_lineno or 0)
+
+
+@dataclass
+class Turn:
+    """How things stood as a turn began, copied.
+
+    Attributes:
+        loop: the loop.
+        module: the variables of its module, as they are called in the program.
+        spaces: data among the variables of each module.
+        variables: of the function, None at the top level.
+        depth: calls around it.
+        number: of the turn.
+    """
+
+    loop: Written
+    module: dict[str, Any]
+    spaces: list[tuple[dict[str, Any], dict[str, Any]]]
+    variables: dict[str, Any] | None
+    depth: int
+    number: int
+    changes: bool = False
+
+
+@dataclass
+class _State:
+    turns: list[Turn] = field(default_factory=list)
+    count: int = 0
+
+
+def watched(loaded: Loaded) -> Iterator[tuple[Path, list[Turn]]]:
+    """Programs that use what a file defines, itself first, and the turns of their loops."""
+    until = time.process_time() + IN_ALL
+    for path in [loaded.path, *_siblings(loaded)]:
+        if time.process_time() > until:
+            return
+        turns = _Watch(path).run()
+        if turns:
+            yield path, turns
+
+
+def _siblings(loaded: Loaded) -> list[Path]:
+    """Files of its folder, and of those around it, that import a file."""
+    path = loaded.path
+    found: list[Path] = []
+    folders = [path.parent, path.parent.parent]
+    for folder in folders:
+        for other in sorted(folder.glob("*.py")) + sorted(folder.glob("*/*.py")):
+            if other == path or other in found or len(found) > 50:
+                continue
+            with contextlib.suppress(OSError, *UNPARSABLE):
+                tree = ast.parse(other.read_bytes())
+                if path.stem in _imported(tree) and _does_more(tree):
+                    found.append(other)
+        if found:
+            break
+    found.sort(key=lambda p: (not any(w in p.stem.lower() for w in LIKELY), len(p.parts)))
+    return found[:MOST_SIBLINGS]
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """The last words of modules that a file imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.rpartition(".")[2] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").rpartition(".")[2])
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+def _does_more(tree: ast.Module) -> bool:
+    """Whether a file does something when it is run."""
+    kinds = (ast.For, ast.While, ast.If, ast.Expr, ast.With)
+    return any(
+        isinstance(s, kinds) and not isinstance(getattr(s, "value", None), ast.Constant)
+        for s in tree.body
+    )
+
+
+def data_of(space: dict[str, Any]) -> dict[str, Any]:
+    """What a module holds, without what it defines or imports."""
+    kept = {
+        k: v for k, v in space.items()
+        if not (k.startswith("__") or isinstance(v, FOREIGN) or v is None)
+        and k not in ("_turn",)
+    }  # fmt: skip
+    return dict(list(kept.items())[:MOST_NAMES])
+
+
+def copied(spaces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Deep copies of variables, in which what was shared is shared; what cannot be is as it is."""
+    memo: dict[int, Any] = {}
+    found = []
+    for space in spaces:
+        made = {}
+        for name, value in space.items():
+            if isinstance(value, np.ndarray) and value.size > MOST_COPIED:
+                made[name] = value
+                continue
+            try:
+                made[name] = copy.deepcopy(value, memo)
+            except Exception:  # a file that is open, a generator
+                made[name] = value
+        found.append(made)
+    return found
+
+
+class _Watch:
+    """One run of a program."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.loops: dict[str, dict[int, Written]] = {}
+        self.states: dict[tuple[str, int], _State] = {}
+        self.open: dict[tuple[int, int], Turn | None] = {}
+        self.before: dict[int, int] = {}
+        self.blocks: list[Block] = []
+        self.ends = time.process_time() + SECONDS
+        self.done = False
+
+    def run(self) -> list[Turn]:
+        """The turns that change something, innermost first."""
+        try:
+            self.blocks = blocks(self.path)
+        except (OSError, *UNPARSABLE):
+            return []
+        for block in self.blocks:
+            self.loops[block.filename] = _loops(block.tree, block.filename)
+        module = types.ModuleType("__main__")
+        module.__file__ = str(self.path)
+        tracer = sys.gettrace()
+        held, here = sys.modules.get("__main__"), os.getcwd()  # noqa: PTH109 # gone back to
+        sys.path.insert(0, str(self.path.parent))
+        try:
+            os.chdir(folder_of_data(self.path) or self.path.parent)
+            sys.modules["__main__"] = module
+            with harmless(), at_most(SECONDS):
+                np.random.seed(0)
+                random.seed(0)
+                sys.settrace(self._called)
+                try:
+                    self._run(module)
+                finally:
+                    sys.settrace(tracer)
+        except (Exception, SystemExit, EnoughError):
+            pass  # what was seen until then counts
+        finally:
+            if held is not None:
+                sys.modules["__main__"] = held
+            os.chdir(here)
+        turns = [t for state in self.states.values() for t in state.turns]
+        return sorted(
+            (t for t in turns if t.changes), key=lambda t: (-t.depth, -t.loop.first, -t.number)
+        )
+
+    def _run(self, module: types.ModuleType) -> None:
+        for block in self.blocks:
+            notebook = block.filename != str(self.path)
+            for part in [[s] for s in block.tree.body] if notebook else [block.tree.body]:
+                try:
+                    execute(part, block.filename, vars(module))
+                except Exception as error:
+                    if self.done or isinstance(error, TooLongError) or not notebook:
+                        raise
+
+    def _called(self, frame: types.FrameType, *_: Any) -> Any:
+        name = frame.f_code.co_filename
+        if name not in self.loops:
+            self.loops[name] = self._of_file(name)
+        if self.done:
+            raise EnoughError
+        return self._line if self.loops[name] else None
+
+    def _of_file(self, name: str) -> dict[int, Written]:
+        if name.startswith("<") or not is_users(name):
+            return {}
+        try:
+            return _loops(ast.parse(Path(name).read_bytes()), name)
+        except (OSError, *UNPARSABLE):
+            return {}
+
+    def _line(self, frame: types.FrameType, event: str, _: Any) -> Any:
+        if self.done:
+            raise EnoughError
+        if event != "line":
+            return self._line
+        line, last = frame.f_lineno, self.before.get(id(frame), 0)
+        self.before[id(frame)] = line
+        loop = self.loops[frame.f_code.co_filename].get(line)
+        if loop is None or frame.f_code.co_name not in (loop.function, "<module>"):
+            return self._line
+        inner = loop.node.body[0]
+        if isinstance(inner, ast.For | ast.While) and inner.lineno < last <= (
+            inner.end_lineno or 0
+        ):
+            return self._line
+        self._turn(frame, loop)
+        return self._line
+
+    def _turn(self, frame: types.FrameType, loop: Written) -> None:
+        state = self.states.setdefault((loop.filename, loop.first), _State())
+        key = (id(frame), loop.first)
+        before = self.open.pop(key, None)
+        state.count += 1
+        if state.count > TURNS + 1:
+            if time.process_time() > self.ends:
+                self._stop()
+            return
+        depth = _depth(frame)
+        if before is not None:
+            before.changes = _differ(before, frame)
+        if state.count > TURNS:
+            outermost = not self._within(frame, loop)
+            if outermost and any(t.changes for t in state.turns):
+                self._stop()
+            return
+        spaces = self._spaces(frame)
+        local = None if frame.f_code.co_name == "<module>" else dict(frame.f_locals)
+        made = copied([*(data_of(s) for s in spaces), *([] if local is None else [local])])
+        pairs = list(zip(spaces, made, strict=False))
+        variables = None if local is None else made[-1]
+        turn = Turn(loop, frame.f_globals, pairs, variables, depth, state.count)
+        state.turns.append(turn)
+        self.open[key] = turn
+
+    def _stop(self) -> None:
+        self.done = True
+        raise EnoughError
+
+    def _within(self, frame: types.FrameType, loop: Written) -> bool:
+        """Whether the loop runs within a turn of another."""
+        now: types.FrameType | None = frame
+        while now is not None:
+            for other in self.loops.get(now.f_code.co_filename, {}).values():
+                own = now.f_code.co_name == (other.function or "<module>")
+                around = now is not frame or other.node.lineno < loop.node.lineno
+                if own and around and other.holds(now.f_lineno):
+                    return True
+            now = now.f_back
+        return False
+
+    def _spaces(self, frame: types.FrameType) -> list[dict[str, Any]]:
+        """The variables of the modules that the user wrote."""
+        own = [frame.f_globals]
+        for module in list(sys.modules.values()):
+            file = getattr(module, "__file__", None)
+            space: dict[str, Any] = getattr(module, "__dict__", {})
+            known = isinstance(file, str) and self._is_near(file)
+            if known and not any(space is s for s in own):
+                own.append(space)
+        return own
+
+    def _is_near(self, file: str) -> bool:
+        """Whether a file is the user's, and of the same project."""
+        return is_users(file) and Path(file).is_relative_to(self.path.parent.parent)
+
+
+def _depth(frame: types.FrameType) -> int:
+    depth, now = 0, frame.f_back
+    while now is not None:
+        depth, now = depth + 1, now.f_back
+    return depth
+
+
+def _differ(turn: Turn, frame: types.FrameType) -> bool:
+    """Whether numbers that were there before the turn are others by now."""
+    pairs = [(held, data_of(space)) for space, held in turn.spaces]
+    if turn.variables is not None:
+        pairs.append((turn.variables, dict(frame.f_locals)))
+    changed = 0
+    for old, new in pairs:
+        olds = {p.name: p for p in places(dict(old), "")}
+        news = {p.name: p for p in places({k: new[k] for k in old if k in new}, "")}
+        for name, place in olds.items():
+            if name in news:
+                a, b = place.read(), news[name].read()
+                if np.shape(a) == np.shape(b) and not np.array_equal(a, b):
+                    changed += 1 if np.ndim(a) == 0 else LEAST_CHANGED
+        if changed >= LEAST_CHANGED:
+            return True
+    return False
+
+
+def _loops(tree: ast.Module, filename: str) -> dict[int, Written]:
+    """The loops of a file by the lines that their turns begin with."""
+    found: dict[int, Written] = {}
+
+    def visit(node: ast.AST, function: str, cls: str, shared: frozenset[str]) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef):
+                declared = {
+                    n for g in ast.walk(child) if isinstance(g, ast.Global) for n in g.names
+                }
+                visit(child, child.name, cls, frozenset(declared))
+            elif isinstance(child, ast.ClassDef):
+                visit(child, "", child.name, frozenset())
+            else:
+                if isinstance(child, ast.For | ast.While) and child.body[0].lineno > child.lineno:
+                    found[child.body[0].lineno] = Written(child, function, cls, filename, shared)
+                visit(child, function, cls, shared)
+
+    visit(tree, "", "", frozenset())
+    return found

@@ -1,0 +1,89 @@
+"""Networks that no names tell of, read as the program that uses them runs them."""
+
+from pathlib import Path
+
+import pytest
+
+from samegrad.implementations.reading.judging import judge
+from samegrad.implementations.reading.loading import load
+from samegrad.implementations.reading.watched import watched_readings
+from tests.helpers.read_here import as_before, read_here
+
+# Cells that know their neighbours: nothing here is called forward, backward or a gradient.
+CELLS = """import math, random
+
+class Cell:
+    def __init__(self, below):
+        self.below = below
+        self.links = [random.uniform(-1, 1) for _ in below]
+        self.level, self.blame = 0.0, 0.0
+    def fire(self):
+        total = sum(c.level * k for c, k in zip(self.below, self.links))
+        self.level = 1 / (1 + math.exp(-total))
+    def mend(self):
+        push = self.blame * self.level * (1 - self.level)
+        for i, c in enumerate(self.below):
+            {lines}
+        self.blame = 0.0
+
+class Tissue:
+    def __init__(self, *counts):
+        self.rows = []
+        for count in counts:
+            self.rows.append([Cell(self.rows[-1] if self.rows else []) for _ in range(count)])
+    def show(self, x, y):
+        for c, v in zip(self.rows[0], x):
+            c.level = v
+        for row in self.rows[1:]:
+            for c in row:
+                c.fire()
+        for c, v in zip(self.rows[-1], y):
+            c.blame = v - c.level
+        for row in self.rows[:0:-1]:
+            for c in row:
+                c.mend()
+
+if __name__ == "__main__":
+    tissue = Tissue(2, 3, 2)
+    facts = [([0.0, 1.0], [1.0, 0.0]), ([1.0, 0.5], [0.0, 1.0]), ([1.0, 1.0], [1.0, 1.0])]
+    for _ in range(int(input("how often? ")) * 1000):
+        for x, y in facts:
+            tissue.show(x, y)
+"""
+PASS, MOVE = "c.blame += push * self.links[i]", "self.links[i] += 0.5 * push * c.level"
+
+
+UPDATED = "links are used after their update"
+
+
+def written(folder: Path, lines: tuple[str, str]) -> Path:
+    """A file of such a network."""
+    path = folder / "tissue.py"
+    path.write_text(CELLS.replace("{lines}", "\n            ".join(lines)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("lines", "verdict"),
+    [((PASS, MOVE), "agrees"), ((MOVE, PASS), "disagrees")],
+    ids=["right", UPDATED],
+)
+def test_network_of_cells_is_read_as_it_is_run(
+    tmp_path: Path, lines: tuple[str, str], verdict: str
+) -> None:
+    """The loop of a program shows what are weights, outputs and targets."""
+    with as_before():
+        report = judge(watched_readings(load(written(tmp_path, lines))), float("inf"))
+
+    assert report.verdict == verdict, str(report)
+    assert "its own run, one turn of the loop (tissue.py:" in report.reading
+    assert "outputs are tissue.rows[2][*].level" in report.reading
+
+
+@pytest.mark.full
+def test_program_is_run_where_nothing_else_tells_of_a_gradient(tmp_path: Path) -> None:
+    """A verdict of a file without names comes from its own run."""
+    report = read_here(written(tmp_path, (PASS, MOVE)))
+
+    assert report.verdict == "agrees", str(report)
+    assert report.reading.startswith("its own run")
