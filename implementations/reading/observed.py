@@ -12,6 +12,7 @@ Array = Any
 NUDGE = 1e-3
 MOST_CHANGED = 20_000  # numbers that a turn changes
 MOST_SEARCHED = 200  # runs, to find where targets come from
+MOST_SOURCES = 12
 INDEX = re.compile(r"\[\d+\]")
 
 
@@ -58,30 +59,26 @@ class Observed:
             if key not in now or not np.array_equal(now[key], value)
         }  # fmt: skip
 
-    def of_targets(self, y: Quantity) -> "tuple[list[str], set[Quantity]] | None":
-        """Where some targets come from, and all that depends on it; None if that is not found."""
-        found: set[Quantity] = set()
-        sources: list[str] = []
+    def sources(self, y: Quantity) -> list[tuple[str, set[Quantity]]]:
+        """The places of data that some targets come from, each with all that depends on it."""
+        found: list[tuple[str, set[Quantity]]] = []
         tried = 0
         waiting = [[d for d in self.replay.data if d.name not in self.changed]]
-        while waiting and tried < MOST_SEARCHED:
+        while waiting and tried < MOST_SEARCHED and len(found) < MOST_SOURCES:
             part = waiting.pop()
             tried += 1
             try:
                 now = self._others({d.name: other(d.read()) for d in part})
             except (Exception, SystemExit):
-                now = {y}
                 if len(part) == 1:
                     continue
-            if y not in now:
-                continue
-            if len(part) == 1:
-                found |= now
-                sources.append(part[0].name)
-                continue
-            half = len(part) // 2
-            waiting += [part[:half], part[half:]]
-        return (sources, found) if y in found else None
+                now = {y}
+            if y in now and len(part) == 1:
+                found.append((part[0].name, now))
+            elif y in now:
+                half = len(part) // 2
+                waiting += [part[:half], part[half:]]
+        return found
 
     def learns(self, sources: Sequence[str], weights: Sequence[str]) -> bool:
         """Whether what becomes of weights depends on data at some places."""

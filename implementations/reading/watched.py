@@ -25,6 +25,7 @@ from samegrad.implementations.reading.watching import watched
 Array = Any
 SECONDS = 12.0  # of this process, for all readings of what programs do
 MOST_PAIRS = 4  # of outputs and targets that are tried
+MOST_TARGETS = 8  # different values of what may be targets
 MOST_OWN = 3  # losses of the program's own
 
 
@@ -84,43 +85,51 @@ def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
 
 
 def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str]]]:
-    """Outputs with targets of their size, and the patterns of the weights that outputs follow."""
+    """Outputs with targets of their size, and the patterns of the weights that outputs follow.
+
+    Outputs do not depend on what targets come from, and what becomes of the weights does.
+    """
     anything = set().union(*seen.depends.values()) if seen.depends else set()
     fixed = [k for k in seen.quantities if k not in anything and k[3] == 0 and seen.stable(k)]
-    changing = [k for k in seen.base if k[3] == -1 and names.role(_word(k)) == "y"]
-    last = [seen.base[k].tobytes() for k in changing if not seen.stable(k)]  # of several examples
-    targets = [k for k in fixed if names.role(_word(k)) == "y"]
-    targets = [k for k in targets if seen.quantities[k].tobytes() not in last]
+    changing = [k for k in seen.base if k[3] == -1 and k not in anything and not seen.stable(k)]
+    last = [seen.base[k].tobytes() for k in changing if names.role(_word(k)) == "y"]
     outs = [k for k in seen.quantities if k in anything and k[3] == 0 and seen.stable(k)]
-    found = []
-    of_targets: dict[bytes, tuple[list[str], set[Quantity]] | None] = {}
-    for y in targets:
-        value = seen.quantities[y]
-        alike = [o for o in outs if _wanted(value, seen.quantities[o]) is not None]
-        if not alike:
-            continue
-        key = value.tobytes()
-        if key not in of_targets:
-            of_targets[key] = seen.of_targets(y)
-        if (known := of_targets[key]) is None:
-            continue
-        sources, following = known
-        for out in alike:
-            patterns = [p for p, followers in seen.depends.items() if out in followers]
-            weights = [n for n in seen.changed if INDEX.sub("[*]", n) in patterns]
-            if out not in following and seen.learns(sources, weights):
-                rank = (
-                    -len(patterns), names.role(_word(out)) != "out" and _word(out) != RETURNED,
-                    not names.FORWARD.match(out[0].rpartition(".")[2]), out[0] == TURN,
-                )  # fmt: skip
-                found.append((rank, (out, y), patterns))
-    most = max((len(patterns) for _, _, patterns in found), default=0)
-    kept: dict[bytes, Any] = {}
-    for _, pair, patterns in sorted(found, key=lambda f: f[0]):
-        if len(patterns) == most:
-            value = seen.quantities[pair[0]]
-            kept.setdefault(value.tobytes() + seen.quantities[pair[1]].tobytes(), (pair, patterns))
-    yield from kept.values()
+    called = [k for k in fixed if names.role(_word(k)) == "y"]
+    others = [k for k in fixed if k not in called and names.role(_word(k)) not in ("X", "lr", "n")]
+    for targets in (called, others):
+        found = []
+        sources: dict[bytes, list[tuple[str, set[Quantity]]]] = {}
+        for y in targets:
+            value = seen.quantities[y]
+            alike = [o for o in outs if _wanted(value, seen.quantities[o]) is not None]
+            key = value.tobytes()
+            if not alike or key in last or (len(sources) > MOST_TARGETS and key not in sources):
+                continue
+            if key not in sources:
+                sources[key] = seen.sources(y)
+            for out in alike:
+                patterns = [p for p, followers in seen.depends.items() if out in followers]
+                weights = [n for n in seen.changed if INDEX.sub("[*]", n) in patterns]
+                free = [name for name, following in sources[key] if out not in following]
+                if free and seen.learns(free, weights):
+                    found.append((_rank(out, patterns), (out, y), patterns))
+        most = max((len(patterns) for _, _, patterns in found), default=0)
+        kept: dict[bytes, Any] = {}
+        for _, pair, patterns in sorted(found, key=lambda f: f[0]):
+            if len(patterns) == most:
+                key = seen.quantities[pair[0]].tobytes() + seen.quantities[pair[1]].tobytes()
+                kept.setdefault(key, (pair, patterns))
+        yield from kept.values()
+        if kept:
+            return
+
+
+def _rank(out: Quantity, patterns: Sequence[str]) -> tuple[Any, ...]:
+    """The order in which outputs are tried."""
+    return (
+        -len(patterns), names.role(_word(out)) != "out" and _word(out) != RETURNED,
+        not names.FORWARD.match(out[0].rpartition(".")[2]), out[0] == TURN,
+    )  # fmt: skip
 
 
 def _word(key: Quantity) -> str:

@@ -24,11 +24,13 @@ from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.harmless import harmless
 from samegrad.implementations.reading.loading import Loaded, execute
+from samegrad.implementations.reading.loops import updated
 from samegrad.implementations.reading.source import Block, blocks, folder_of_data
 
 SECONDS = 8.0  # of this process for one program
 IN_ALL = 10.0  # the same, for several; what has begun may go on
 TURNS = 4  # of one loop that are kept; of XOR's examples the first has no slopes
+MANY, SOME = 300, 1.5  # turns of a loop, and seconds, after which enough is seen
 MOST_SIBLINGS = 3  # files beside one that only defines, which use it
 LIKELY = ("main", "train", "test", "xor", "run")  # in the names of programs
 MOST_COPIED = 10**6  # entries of an array; a larger one is not copied
@@ -80,6 +82,8 @@ class Turn:
         variables: of the function, None at the top level.
         depth: calls around it.
         number: of the turn.
+        ids: of what the variables of the loop held.
+        changes: whether numbers that were there before are others after it.
     """
 
     loop: Written
@@ -88,6 +92,7 @@ class Turn:
     variables: dict[str, Any] | None
     depth: int
     number: int
+    ids: dict[str, int]
     changes: bool = False
 
 
@@ -114,11 +119,12 @@ def _siblings(loaded: Loaded) -> list[Path]:
     found: list[Path] = []
     folders = [path.parent, path.parent.parent]
     for folder in folders:
-        for other in sorted(folder.glob("*.py")) + sorted(folder.glob("*/*.py")):
+        here = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.ipynb"))]
+        for other in [*here, *sorted(folder.glob("*/*.py"))]:
             if other == path or other in found or len(found) > 50:
                 continue
-            with contextlib.suppress(OSError, *UNPARSABLE):
-                tree = ast.parse(other.read_bytes())
+            with contextlib.suppress(OSError, ValueError, *UNPARSABLE):
+                tree = ast.Module([s for b in blocks(other) for s in b.tree.body], [])
                 if path.stem in _imported(tree) and _does_more(tree):
                     found.append(other)
         if found:
@@ -186,7 +192,8 @@ class _Watch:
         self.open: dict[tuple[int, int], Turn | None] = {}
         self.before: dict[int, int] = {}
         self.blocks: list[Block] = []
-        self.ends = time.process_time() + SECONDS
+        self.begins = time.process_time()
+        self.ends = self.begins + SECONDS
         self.done = False
 
     def run(self) -> list[Turn]:
@@ -274,7 +281,9 @@ class _Watch:
         before = self.open.pop(key, None)
         state.count += 1
         if state.count > TURNS + 1:
-            if time.process_time() > self.ends:
+            now = time.process_time()
+            seen = state.count > MANY and any(t.changes for t in state.turns)
+            if now > self.ends or (seen and now > self.begins + SOME):
                 self._stop()
             return
         depth = _depth(frame)
@@ -290,7 +299,8 @@ class _Watch:
         made = copied([*(data_of(s) for s in spaces), *([] if local is None else [local])])
         pairs = list(zip(spaces, made, strict=False))
         variables = None if local is None else made[-1]
-        turn = Turn(loop, frame.f_globals, pairs, variables, depth, state.count)
+        ids = {name: id(value) for name, value in frame.f_locals.items()}
+        turn = Turn(loop, frame.f_globals, pairs, variables, depth, state.count, ids)
         state.turns.append(turn)
         self.open[key] = turn
 
@@ -338,10 +348,16 @@ def _differ(turn: Turn, frame: types.FrameType) -> bool:
     pairs = [(held, data_of(space)) for space, held in turn.spaces]
     if turn.variables is not None:
         pairs.append((turn.variables, dict(frame.f_locals)))
-    changed = 0
+    changed, goes_on = 0, updated(turn.loop.node)
+    now = frame.f_locals
+    bound = {  # anew, whatever it was before
+        k for k, held in turn.ids.items() if id(now.get(k)) != held and k not in goes_on
+    }
     for old, new in pairs:
-        olds = {p.name: p for p in places(dict(old), "")}
-        news = {p.name: p for p in places({k: new[k] for k in old if k in new}, "")}
+        own = new is pairs[-1][1] or turn.variables is None
+        kept = [k for k in old if k in new and not (own and k in bound)]
+        olds = {p.name: p for p in places({k: old[k] for k in kept}, "")}
+        news = {p.name: p for p in places({k: new[k] for k in kept}, "")}
         for name, place in olds.items():
             if name in news:
                 a, b = place.read(), news[name].read()
