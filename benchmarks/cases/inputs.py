@@ -105,7 +105,7 @@ class Drawn(Protocol):
 def save(directory: Path, workload: Workload, drawn: Drawn) -> str:
     """Write a workload's inputs; returns their hash."""
     directory.mkdir(parents=True, exist_ok=True)
-    save_tree(_path(directory, workload), vars(drawn))
+    save_tree(path(directory, workload), vars(drawn))
     hashed, digest = drawn.hashed(), hashlib.sha256()
     for name in sorted(hashed):
         digest.update(np.ascontiguousarray(hashed[name]).tobytes())
@@ -119,7 +119,7 @@ def load(directory: Path, workload: Workload) -> Inputs:
 
 def load_fields(directory: Path, workload: Workload) -> dict[str, Any]:
     """Read what `save` wrote, of whatever kind."""
-    fields: dict[str, Any] = load_tree(_path(directory, workload))
+    fields: dict[str, Any] = load_tree(path(directory, workload))
     return fields
 
 
@@ -128,12 +128,12 @@ def save_expected(directory: Path, workload: Workload, expected: Mapping[str, Tr
 
     A worker could read it as well: it is what a first call gives, and no timed block.
     """
-    save_tree(_path(directory, workload, "expected"), expected)
+    save_tree(path(directory, workload, "expected"), expected)
 
 
 def load_expected(directory: Path, workload: Workload) -> Any:
     """Read what `save_expected` wrote."""
-    return load_tree(_path(directory, workload, "expected"))
+    return load_tree(path(directory, workload, "expected"))
 
 
 def save_tree(path: Path, tree: Tree) -> None:
@@ -155,7 +155,8 @@ def load_tree(path: Path) -> Any:
     return _rebuilt(json.loads(str(arrays["structure"])), arrays)
 
 
-def _path(directory: Path, workload: Workload, what: str = "inputs") -> Path:
+def path(directory: Path, workload: Workload, what: str = "inputs") -> Path:
+    """The file of a workload's inputs, or of what must come out."""
     # A name may come from somebody's journal, so it is no part of a path.
     name = hashlib.sha256(workload.id.encode(errors="surrogatepass")).hexdigest()[:16]
     return directory / f"{name}-{what}.npz"

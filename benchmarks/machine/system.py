@@ -20,6 +20,7 @@ from pathlib import Path
 from samegrad.benchmarks.machine import gpu
 from samegrad.benchmarks.machine.checkout import commit
 from samegrad.benchmarks.machine.programs import output
+from samegrad.implementations.contract import ranks
 
 UNKNOWN = "unknown"
 Moment = dict[str, tuple[float, float]]  # what was lost to others -> (seconds, of so many)
@@ -36,7 +37,7 @@ CONTROL_GROUP_MEMORY = (
 )
 FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NPROC")
-RANK_VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")  # torchrun's
+RANK_VARIABLES = (*ranks.VARIABLES, ranks.OF_SLURM)  # who else was started, by torchrun or srun
 SHARED = "SAMEGRAD_SHARED_MACHINE"  # with whom, set by who starts several runs on one machine
 HARDWARE = ("cpu", "cores", "memory_gib", "architecture", "gpu", "system")
 
@@ -47,9 +48,10 @@ def thread_variables() -> dict[str, str]:
 
 
 def machine() -> dict[str, str]:
-    """Facts about this machine, all as strings."""
+    """Facts about this machine, all as strings; of several hosts, those of the first."""
+    hosts = ranks.size()
     return {
-        "cpu": cpu_model(),
+        "cpu": cpu_model() if hosts == 1 else f"{hosts} hosts with {cpu_model()}",
         "cores": str(cores()),
         "cores_in_machine": str(os.cpu_count() or UNKNOWN),
         "cpu_quota": cpu_quota(),
@@ -69,6 +71,7 @@ def machine() -> dict[str, str]:
         "versions": json.dumps(versions()),
         "commit": commit(),
         **({"shared": os.environ[SHARED]} if os.environ.get(SHARED) else {}),
+        **({"hosts": str(hosts)} if hosts > 1 else {}),
     }
 
 

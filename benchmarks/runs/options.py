@@ -20,7 +20,7 @@ from samegrad.benchmarks.cases.presets import (
     own_network,
 )
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs import interpreter
+from samegrad.benchmarks.runs import hosts, interpreter
 from samegrad.implementations.contract import registry
 from samegrad.implementations.contract.commands import command, did_you_mean
 from samegrad.implementations.contract.equations import FORWARD_ONLY
@@ -152,6 +152,7 @@ def parse(
     counts = (1,) if ranks is None else parse_ranks(ranks)
     preset = ("standard" if ranks is None else RANKS) if preset is None else preset
     counts = DEFAULT_RANKS if preset == RANKS and ranks is None else counts
+    hosts.check(counts, preset == RANKS or ranks is not None)
     if preset not in PRESETS:
         raise ValueError(
             f"--preset {preset!r} is not known; accepted: {', '.join(PRESETS)}"
@@ -213,7 +214,7 @@ def parse(
         **({} if request is None else request.arguments),
     }
     # A rank has as many cores in all rows: those that the most ranks leave to each.
-    shared = (str(max(1, system.cores() // max(counts))),)
+    shared = (str(max(1, system.cores() // hosts.on_each(max(counts)))),)
     default_threads = PRESETS[preset].threads if max(counts) == 1 else shared
     shown = preset if layers is None else f"own network, as {preset}"
     return BenchmarkOptions(

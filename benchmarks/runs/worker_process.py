@@ -10,6 +10,7 @@ from typing import Any
 
 from samegrad.benchmarks.cases.case import Case, WorkerSpec
 from samegrad.benchmarks.machine import system
+from samegrad.benchmarks.runs import hosts
 from samegrad.benchmarks.runs.clocks import computed_and_waited
 from samegrad.implementations.checking import launch
 from samegrad.implementations.checking.keeper import children
@@ -102,10 +103,12 @@ class WorkerProcess:
         scratch: Path,
     ) -> "WorkerProcess":
         """A new process, which has not been asked anything."""
-        child = Child(
-            command(WORKER, interpreter, worker.threads, worker.ranks),
-            system.worker_environment(worker.device, scratch, worker.threads),
-        )
+        environment = system.worker_environment(worker.device, scratch, worker.threads)
+        if worker.ranks > 1 and hosts.count() > 1:
+            child: Child = hosts.child(interpreter, worker, WORKER, environment)
+        else:
+            started = command(WORKER, interpreter, worker.threads, worker.ranks)
+            child = Child(started, environment)
         one = cls(worker, process, list(cases), child, name, scratch)
         one.first_calls = str(scratch / f"first{child.process.pid}-")
         return one
@@ -259,9 +262,9 @@ class WorkerProcess:
         return {**outcome, **dict(zip(names, stamps, strict=True))}
 
     def memory(self) -> int | None:
-        """Bytes of the machine's memory that it takes; None where the system does not say."""
+        """Bytes of this machine's memory that it takes; None where the system does not say."""
         size = system.resident_memory(self.working())
-        return size and size * self.worker.ranks
+        return size and size * hosts.on_each(self.worker.ranks)
 
     def working(self) -> int:
         """The id of the process that has the clock: of several ranks, that of rank 0."""

@@ -7,12 +7,14 @@ block: there the ranks wait for one another in the frameworks' own exchanges, an
 After each block that is handed in, all ranks must hold the same bits.
 """
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from samegrad.benchmarks.cases import inputs
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.draws import Draw
 from samegrad.benchmarks.cases.workload import MLPWorkload, Workload
@@ -23,6 +25,7 @@ from samegrad.benchmarks.worker.placed import Placed
 from samegrad.benchmarks.worker.subject import Draws, Seen
 from samegrad.implementations.contract import ranks, registry
 from samegrad.implementations.contract.adapter import Implementation
+from samegrad.implementations.contract.scratch import scratch
 from samegrad.implementations.contract.spec import Tree
 
 Message = dict[str, Any]
@@ -116,7 +119,8 @@ class Leading(Ranked):
         """A workload that is read and placed, by all ranks."""
         told = {"do": "read", "workload": workload.to_dict(), "device": device}
         ranks.group().tell({**told, "directory": str(directory)})
-        return _alike(super().read(workload, implementation, device, directory, ours))
+        with _handed_out(directory, workload) as at_hand:
+            return _alike(super().read(workload, implementation, device, at_hand, ours))
 
     def results(self, operation: str) -> Tree:
         """As of one rank."""
@@ -161,6 +165,23 @@ class Leading(Ranked):
         ranks.group().tell({**about, "workload": self.placed.workload.id})
 
 
+@contextlib.contextmanager
+def _handed_out(directory: Path, workload: Workload) -> Iterator[Path]:
+    """Where the inputs are: on a host that has none, in a folder of its own for a while."""
+    group, path = ranks.group(), inputs.path(directory, workload)
+    here = path.is_file()
+    if "no" not in group.gather("yes" if here else "no"):
+        yield directory
+        return
+    data = group.handed_out(path.read_bytes() if ranks.rank() == 0 else None)
+    if here:
+        yield directory
+        return
+    with scratch() as own:
+        inputs.path(own, workload).write_bytes(data)
+        yield own
+
+
 def _alike(gates: Any) -> Any:
     """A workload whose weights and examples are those of all ranks; else RanksError."""
     hashed = gates.placed.inputs.hashed()
@@ -193,8 +214,9 @@ def follow(implementation: Implementation) -> None:
         if command["do"] == "read":
             workload = Workload.from_dict(command["workload"])
             assert isinstance(workload, MLPWorkload)
-            where = command["device"], Path(command["directory"])
-            known[workload.id] = _alike(Ranked.read(workload, implementation, *where, True))
+            with _handed_out(Path(command["directory"]), workload) as at_hand:
+                where = command["device"], at_hand
+                known[workload.id] = _alike(Ranked.read(workload, implementation, *where, True))
             return
         gates = known[command["workload"]]
         if command["do"] == "first":

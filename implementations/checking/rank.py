@@ -36,7 +36,21 @@ def main() -> None:
         os.environ |= dict.fromkeys(THREADS, str(len(own)))
     from torch.distributed.elastic.multiprocessing.errors import record
 
-    record(_serve)(module)  # the launcher is told of an exception
+    record(_told)(module)  # the launcher is told of an exception
+
+
+class LastWordsError(Exception):
+    """What a rank says at its end."""
+
+
+def _told(module: str) -> None:
+    """Serve; what would be printed at the end is raised, as the launcher hears of nothing else."""
+    try:
+        _serve(module)
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise LastWordsError(ended.code) from None
+        raise
 
 
 def _serve(module: str) -> None:

@@ -2,7 +2,8 @@
 
 torchrun and srun start them, and say by environment variables who is who. They meet in torchrun's
 store (on srun, in one of rank 0), where each says what code and data it has before a framework's
-own group begins, so that a rank that differs, or is missing, is named. No array goes through it.
+own group begins, so that a rank that differs, or is missing, is named. No array that is computed
+goes through it; files of inputs do, to hosts that have none.
 """
 
 import datetime
@@ -31,6 +32,7 @@ LOOPBACK = "127.0.0.1"
 VARIABLES = tuple(name for name, _ in (RANK, SIZE, LOCAL_RANK, LOCAL_SIZE))
 JOIN_SECONDS = 60.0  # for all ranks to have joined; the slowest of them imports a framework
 STEP_SECONDS = 20.0  # within which all have done what one has
+PART_BYTES, LEAST_RATE = 2**20, 2e6  # of what goes through the store; byte/s of the slowest network
 GRACE_SECONDS = 3.0  # for rank 0 to fail like another one
 
 
@@ -149,6 +151,28 @@ class Group:
         """What rank 0 says, as plain data."""
         return json.loads(self.gather(json.dumps(value))[0])
 
+    def handed_out(self, data: bytes | None) -> bytes:
+        """Some bytes of rank 0, for all; the others give None.
+
+        Raises:
+            RanksError: one has not got them.
+        """
+        self._gathered += 1
+        key = f"data{self._gathered}"
+        if data is None:
+            count = int(self._command(f"{key}/parts"))
+            data = b"".join(self.store.get(f"{key}/{part}") for part in range(count))
+            self.gather("got it")
+            return data
+        starts = range(0, len(data), PART_BYTES)
+        for part, start in enumerate(starts):
+            self.store.set(f"{key}/{part}", data[start : start + PART_BYTES])
+        self.store.set(f"{key}/parts", str(len(starts)))
+        self.gather("got it", STEP_SECONDS + len(data) / LEAST_RATE)
+        for part in range(len(starts)):
+            self.store.delete_key(f"{key}/{part}")
+        return data
+
     def tell(self, command: Mapping[str, Any]) -> None:
         """Rank 0: have the others do something, once they have done what they were told before.
 
@@ -221,6 +245,17 @@ def group() -> Group:
     """
     if size() == 1:
         raise RanksError("there is one rank, and nobody to agree with")
+    made = Group(connected())
+    made.agree("number of ranks", str(size()), JOIN_SECONDS)
+    return made
+
+
+def connected() -> Any:
+    """A connection of its own to the store where all ranks meet: who waits in one has it alone.
+
+    Raises:
+        RanksError: there is none.
+    """
     from torch.distributed.rendezvous import rendezvous
 
     joining = datetime.timedelta(seconds=JOIN_SECONDS)
@@ -230,9 +265,7 @@ def group() -> Group:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise RanksError(f"rank {rank()} finds no rank 0 at {address}: {reason}") from error
-    made = Group(store)
-    made.agree("number of ranks", str(size()), JOIN_SECONDS)
-    return made
+    return store
 
 
 def decided(value: Any) -> Any:

@@ -48,16 +48,26 @@ def _beside_one(rows: pd.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def sharing(rows: pd.DataFrame, cores: int) -> Iterator[str]:
-    """What must be said of ranks that have no device of their own, a sentence each."""
+def sharing(rows: pd.DataFrame, cores: int, hosts: int = 1) -> Iterator[str]:
+    """What must be said of ranks that have no device of their own, a sentence each.
+
+    Args:
+        cores: of each host.
+    """
     on_cpu = rows[(rows.ranks > 1) & (rows.device == "cpu")] if "ranks" in rows else rows[:0]
     pairs = set(zip(on_cpu.ranks, on_cpu.threads, strict=True)) if len(on_cpu) else set()
     for ranks, threads in sorted(pairs):
-        each = int(threads) if str(threads).isdigit() else max(1, cores // ranks)
-        if ranks * each > cores:
+        here = -(-ranks // hosts)
+        each = int(threads) if str(threads).isdigit() else max(1, cores // here)
+        if here * each > cores:
             yield (
-                f"{ranks} ranks of {each} cores share {cores}: their times say what that costs, "
+                f"{here} ranks of {each} cores share {cores}: their times say what that costs, "
                 "and nothing of as many devices."
             )
-    if len(on_cpu):
+    if hosts > 1:
+        yield (
+            f"{hosts} hosts share the ranks out evenly, and one rank is on the first: what others "
+            "did meanwhile was watched on that one alone."
+        )
+    if len(on_cpu) and (on_cpu.ranks > hosts).any():
         yield "The ranks of a CPU share its memory and caches, as devices of their own do not."

@@ -119,8 +119,11 @@ def best(report: Report) -> Chapter:
 def several_ranks(report: Report) -> Chapter:
     """What more ranks gain, and what they wait for."""
     gains = ranks.scaling(report.rows)
-    said = [str(journal.run["machine"].get("cores")) for journal in report.journals]
-    cores = max((int(text) for text in said if text.isdigit()), default=1)
+    cores, hosts = (
+        max((int(text) for text in said if text.isdigit()), default=1)
+        for name in ("cores", "hosts")
+        for said in [[str(journal.run["machine"].get(name)) for journal in report.journals]]
+    )
     times = ("seconds", "alone_seconds", "exchange_seconds", "communication_seconds")
     shares = ("strong", "weak", "overlap")
     shown = (
@@ -137,7 +140,7 @@ def several_ranks(report: Report) -> Chapter:
     )
     return Chapter(
         "Several ranks",
-        text=list(ranks.sharing(report.rows, cores)),
+        text=list(ranks.sharing(report.rows, cores, hosts)),
         tables=[
             Table(
                 "Scaling and communication",

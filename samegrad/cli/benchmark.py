@@ -9,7 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
-from samegrad.implementations.contract import commands
+from samegrad.implementations.contract import commands, ranks
 from samegrad.implementations.contract.texts import ACTING, clean, say
 
 EPILOG = """
@@ -37,7 +37,17 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Run pytest on the cases alone, with neither configuration nor conftest of the folder."""
+    """Run pytest on the cases alone; on the other ones of several hosts, do as the first does."""
+    if ranks.size() == 1 or ranks.local()[1] > 1:  # of which the latter is refused
+        return _measure(arguments)
+    commands.require("benchmark", "torch")
+    from samegrad.benchmarks.runs import hosts
+
+    return hosts.follow() if ranks.rank() else hosts.lead(lambda: _measure(arguments))
+
+
+def _measure(arguments: Namespace) -> int:
+    """Run pytest with neither configuration nor conftest of the folder."""
     commands.require("benchmark", "benchmark")
     for given in (*arguments.typed[1:], os.environ.get("PYTEST_ADDOPTS", "")):
         if ACTING.search(given):  # pytest shows what is wrong as it was typed

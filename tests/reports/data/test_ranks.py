@@ -110,3 +110,18 @@ def test_ranks_that_share_cores_say_so(count: int, threads: str, cores: int, sha
     assert [shared] == [text.partition(":")[0] for text in first] or (not shared and not first)
     assert last.startswith("The ranks of a CPU share its memory")
     assert [] == list(ranks.sharing(rows.assign(device="cuda"), cores))
+
+
+def test_ranks_of_several_hosts_share_the_cores_of_theirs() -> None:
+    """And memory, if there are several on one."""
+    rows = pd.DataFrame.from_records([row(4, 64, 8e-3, threads="1")])
+
+    spread = list(ranks.sharing(rows, 2, hosts=2))
+    many = list(ranks.sharing(rows, 1, hosts=2))
+
+    assert ["2 hosts share the ranks", "The ranks of a CPU"] == [
+        " ".join(text.split()[:n]) for text, n in zip(spread, (5, 5), strict=True)
+    ]
+    assert "2 ranks of 1 cores share 1: their times say" in many[0]
+    (alone,) = ranks.sharing(rows.assign(ranks=2), 2, hosts=2)
+    assert alone.endswith("watched on that one alone.")
