@@ -10,13 +10,14 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.lines import leaf_at
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.board import RATE, Plan, call, parameters, plans, sure
+from samegrad.implementations.reading.board import RATE, Plan, call, plans, sure
 from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place, places, snapshot
 from samegrad.implementations.reading.objectives import SCALARS, graph_number, same
 from samegrad.implementations.reading.one_by_one import one_by_one
 from samegrad.implementations.reading.piecewise import by_jax, piecewise
 from samegrad.implementations.reading.trials import Trial, Wishes
+from samegrad.implementations.reading.usage import needed
 
 Array = Any
 MOST_WAYS = 3  # to call one backward pass
@@ -75,7 +76,10 @@ def gradients_of(
         for plan in plans(function, trial.board, keys, purpose):
             # A step may need what a backward pass has left in the object.
             alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
-            behind = [None, *(ran[:2] if not plan else [])]  # of backward(y), then gradients()
+            behind: Sequence[Backward | None] = [None, *(ran[:2] if not plan else [])]
+            told = [first for first in ran[:2] if any(key == "y" for _, key in first.plan)]
+            if told and not trial.takes_targets and all(key != "y" for _, key in plan):
+                behind = told  # backward(y), then gradients(): alone it has targets of before
             for first in [*ran[:2], *alone] if name in steps else behind:
                 backward = Backward(trial, function, name, plan, first)
                 owned = f"{type(trial.network.net).__name__}.{name}"  # a layer may have one, too
@@ -170,7 +174,7 @@ def _through(graph: Callable[[], Any], trial: Trial) -> Iterator[Callable[[Any],
     if graph_number(value) is None:
         return
     for function in trial.network.functions.values():
-        if hasattr(function, "__self__") or len(_needed(function)) != 1:
+        if hasattr(function, "__self__") or len(needed(function)) != 1:
             continue
         before = dict(vars(value))
         try:
@@ -180,13 +184,6 @@ def _through(graph: Callable[[], Any], trial: Trial) -> Iterator[Callable[[Any],
         now = vars(value)
         if any(isinstance(v, float) and v == 1 != before.get(k) for k, v in now.items()):
             yield function  # dloss/dloss
-
-
-def _needed(function: Callable[..., Any]) -> list[str]:
-    try:
-        return [p.name for p in parameters(function) if p.default is p.empty]
-    except (TypeError, ValueError):
-        return []
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,17 @@
 """Steps that one call makes for each example of a batch: their sum is no gradient at one point."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.reading import names
 from samegrad.implementations.reading.board import Form, Plan
+from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.loops import Loop
 from samegrad.implementations.reading.trials import Trial
+from samegrad.implementations.reading.turns import Script
 
 Array = Any
 SMALLER = 16.0  # rate, at which one step changes as much less
@@ -59,3 +64,45 @@ def one_by_one(
 def _first(data: Any, form: Form) -> Any:
     """The first example of some data."""
     return data[:, :1] if form.x == "columns" and np.ndim(data) == 2 else data[:1]
+
+
+def first_alone(script: Script) -> Loop | None:
+    """The loop of a method with one example, where steps that it calls follow each other; or None.
+
+    What a turn says of several is then no loss at one point, and its change no gradient of it.
+    """
+    given, net = script.loop.given, script.weights.get("self")
+    data = {k: v for k, v in given.items() if names.role(k) in ("X", "y") and np.ndim(v)}
+    if net is None or not data or any(len(v) < 2 for v in data.values()):
+        return None
+    if not _chained(script, net):
+        return None
+    return replace(script.loop, given={**given, **{k: v[:1] for k, v in data.items()}})
+
+
+def _chained(script: Script, net: Any) -> bool:
+    """Whether what a turn changes is no multiple of its rate."""
+    held = {"net": vars(net), "given": script.base}
+    rates = [(space, name) for space in held.values() for name, value in space.items()
+             if names.role(name) == "lr" and type(value) is float]  # fmt: skip
+    changes = []
+    for factor in (1.0, 1 / SMALLER) if rates else ():
+        before = [(space, name, space[name]) for space, name in rates]
+        for space, name, rate in before:
+            space[name] = rate * factor
+        try:
+            after = {p.name: p.read() for p in places(script.turn(False)["self"], "")}
+        finally:
+            for space, name, rate in before:
+                space[name] = rate
+        old = {p.name: p.read() for p in places(net, "")}
+        changes.append({n: (v - old[n]) / factor for n, v in after.items()
+                        if n in old and np.shape(old[n]) == np.shape(v)})  # fmt: skip
+    if len(changes) < 2:
+        return False
+    first, second = changes
+    return not all(
+        np.allclose(second[n], first[n], SAME, SAME * np.max(np.abs(first[n]), initial=0))
+        for n in first
+        if n in second and names.role(n.rpartition(".")[2]) != "lr"
+    )

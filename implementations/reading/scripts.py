@@ -24,6 +24,7 @@ from samegrad.implementations.reading.effects import (
 from samegrad.implementations.reading.loading import Loaded, own_functions
 from samegrad.implementations.reading.loops import Loop, loops, loops_of, updates, with_shown
 from samegrad.implementations.reading.networks import Maker, constructions
+from samegrad.implementations.reading.one_by_one import first_alone
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.stand_in import with_data
 from samegrad.implementations.reading.straight import straight
@@ -143,6 +144,9 @@ def _of_loop(loop: Loop, loaded: Loaded) -> Iterator[Reading]:
     except (Exception, SystemExit):
         return
     if not script.weights or (script.of_torch and _stops(loop.body)):
+        return
+    if _examples(script) > 1 and (alone := first_alone(script)) is not None:
+        yield from _of_loop(alone, loaded)
         return
     assigned = {n.id: s for s in _simple(loop.body) for n in ast.walk(s)
                 if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip

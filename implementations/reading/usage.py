@@ -304,3 +304,11 @@ def calls_for_each(function: Callable[..., Any], name: str) -> bool:
         and any(isinstance(arg, ast.Name) and arg.id in each for arg in node.args)
         for node in nodes
     )
+
+
+def needed(function: Callable[..., Any]) -> list[str]:
+    """The names of parameters without which a function cannot be called."""
+    try:
+        return [p.name for p in parameters(function) if p.default is p.empty]
+    except (TypeError, ValueError):
+        return []

@@ -18,6 +18,8 @@ MOST_LEAVES = 400  # tried one after the other, those with the shortest paths fi
 # By how much an array is changed to see whether the loss follows: a little, and where a unit is
 # dead or a number is compared with, a lot. Relative to its largest entry, or to 1.
 CHANGES = (1e-3, 0.5)
+# A loss over several examples follows it where a step is made after each.
+RATES = {"lr", "learning_rate", "learningrate", "learn_rate", "step_size"}
 
 
 @dataclass
@@ -38,7 +40,7 @@ def find(calls: Calls, leaves: Sequence[Leaf], data: OtherData, here: float, see
     rng = np.random.default_rng(seed)
     found = Found([], [])
     near = sorted(leaves, key=lambda leaf: leaf.name.count(".") + leaf.name.count("["))
-    near = [leaf for leaf in near[:MOST_LEAVES] if leaf.size]
+    near = [leaf for leaf in near[:MOST_LEAVES] if leaf.size and not _is_rate(leaf)]
     known = [leaf for leaf in near if changes(calls, leaf, here, rng)]
     known += _asleep(calls, [leaf for leaf in near if leaf not in known], rng)
     for leaf in sorted(known, key=leaves.index):
@@ -154,3 +156,8 @@ def promoted(calls: Calls, leaves: Sequence[Leaf], try_out: Callable[[], Any], h
 def is_setting(leaf: Leaf) -> bool:
     """Whether a leaf is a plain number: without a gradient it is a setting, such as a decay."""
     return isinstance(leaf, NumberLeaf)
+
+
+def _is_rate(leaf: Leaf) -> bool:
+    """Whether a number is called a learning rate, which no network learns."""
+    return is_setting(leaf) and leaf.name.rpartition(".")[2].strip("_").lower() in RATES

@@ -1,6 +1,7 @@
 """Kinds of public files of which a verdict was wrong, or whose data are opened by `with`."""
 
 import ast
+import itertools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,10 +13,15 @@ import samegrad as sg
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.reading import drawn, names
 from samegrad.implementations.reading.board import Form
+from samegrad.implementations.reading.gradients import Backward
+from samegrad.implementations.reading.loading import load
 from samegrad.implementations.reading.loops import draws
 from samegrad.implementations.reading.one_by_one import one_by_one
+from samegrad.implementations.reading.scripts import fit_readings
+from samegrad.implementations.reading.search import _networks
+from samegrad.implementations.reading.trials import Wishes
 from samegrad.implementations.reading.usage import calls_for_each
-from tests.helpers.read_here import read_here
+from tests.helpers.read_here import as_before, read_here
 
 # A step is made for each example: with a batch no update is the gradient of the loss over it.
 SINGLY = """
@@ -84,8 +90,6 @@ class Last:
         self.b -= 0.01 * np.sum(ds, axis=0)
         return dx
 """
-
-
 # The last layer keeps the outputs, which nothing returns.
 KEPT = """
 import numpy as np
@@ -147,6 +151,59 @@ class Network:
 """
 
 
+# A pass that is given the targets leaves errors, and another one makes gradients of them.
+TWO_PASSES = """
+import numpy as np
+class Net:
+    def __init__(self, inputs, hidden, outputs):
+        self.W = {1: np.random.randn(hidden, inputs), 2: np.random.randn(outputs, hidden)}
+        self.a, self.e, self.delta_W = {}, {1: 0, 2: 0}, {}
+    def forward(self, sample):
+        self.a[1] = np.tanh(self.W[1] @ sample)
+        self.a[2] = self.W[2] @ self.a[1]
+        return self.a[2]
+    def loss(self, sample, target):
+        return 0.5 * np.sum((self.forward(sample) - target) ** 2)
+    def backward(self, target):
+        self.e[2] = self.a[2] - target
+        self.e[1] = self.W[2].T @ self.e[2] * (1 - self.a[1] ** 2)
+    def gradient(self, sample):
+        self.delta_W[1] = np.outer(self.e[1], sample)
+        self.delta_W[2] = np.outer(self.e[2], self.a[1])
+"""
+# A layer makes its step in the middle of a loop over examples, and the loss is of all of these.
+STEP_BY_STEP = """
+import numpy as np
+class Layer:
+    def __init__(self, n, m):
+        self.W = np.random.randn(m, n)
+    def forward(self, x):
+        self.x, self.out = x, np.tanh(self.W @ x)
+        return self.out
+    def backward(self, error, rate):
+        d = error * (1 - self.out**2)
+        back = self.W.T @ d
+        self.W += rate * np.outer(d, self.x)
+        return back
+class Net:
+    def __init__(self, widths, learning_rate):
+        self.layers = [Layer(n, m) for n, m in zip(widths, widths[1:])]
+        self.learning_rate = learning_rate
+    def train(self, inputs, targets, epochs):
+        for epoch in range(epochs):
+            error_sum = 0
+            for x, y in zip(inputs, targets):
+                out = x
+                for layer in self.layers:
+                    out = layer.forward(out)
+                error = y - out
+                error_sum += 0.5 * np.sum(error**2)
+                for layer in reversed(self.layers):
+                    error = layer.backward(error, self.learning_rate)
+            print(error_sum)
+"""
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "explain", lambda *_, **__: [])  # which takes seconds
@@ -161,6 +218,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         (OPENED, "numbers of ours for x_test, x_train, y_train"),
         (KEPT, "update of backward; loss: 1/2 squared error, summed"),
         (EACH, "one example at a time, as a column, targets like the outputs"),
+        (TWO_PASSES, "gradient of gradient; loss: its own loss"),
+        (STEP_BY_STEP, "gradient from the update; loss: its own error_sum"),
     ],
 )
 def test_right_file_agrees(text: str, how: str, tmp_path: Path) -> None:
@@ -215,6 +274,39 @@ def test_steps_for_each_example_are_told_from_a_fault(
     assert singly == one_by_one(step, "step", (("rate", "lr"),), trial)
     assert values["n"] == 5 and values["X"] is X
     assert values["lr"] == 1e-3
+
+
+def test_pass_without_targets_follows_the_one_that_has_them(tmp_path: Path) -> None:
+    """Alone it gave the gradient for the targets of an earlier call, and was called stale."""
+    file = tmp_path / "passes.py"
+    file.write_text(TWO_PASSES)
+    with as_before():
+        loaded = load(file, True, lambda: None)
+        found = _networks(loaded, "", Wishes(), None)
+        passes = [r.backward for r in itertools.islice(found, 4) if "gradient" in r.key]
+
+    assert passes and all(isinstance(one, Backward) and one.first for one in passes)
+
+
+def test_loss_of_steps_in_a_row_is_taken_of_one_example(tmp_path: Path) -> None:
+    """Of several it follows the rate, which was taken for a weight."""
+    file = tmp_path / "steps.py"
+    file.write_text(STEP_BY_STEP)
+    with as_before():
+        reading = next(fit_readings(load(file, True, lambda: None)))
+        before, reading.net["self"].learning_rate = reading.loss(), 0.5
+
+        assert before == reading.loss()
+
+
+def test_rate_that_the_loss_follows_is_no_parameter() -> None:
+    """A number of the size of its slope is found among updates of biases."""
+    net = SimpleNamespace(w=np.array([0.3, -0.5]), learning_rate=0.1)
+
+    report = sg.check(net, lambda: net.w @ net.w * (1 + net.learning_rate), lambda: 2.2 * net.w)
+
+    assert ["net.w"] == [match.name for match in report.matches]
+    assert report.agrees and not any("learning_rate" in r for r in report.remarks)
 
 
 def test_calls_with_each_example_are_told_from_calls_with_a_batch() -> None:
