@@ -48,6 +48,7 @@ class Experiments:
         until: of time.process_time(), after which there are no more.
         over: whether there were too many.
         passed: gives what mends the gradients where an argument is returned as it came.
+        alone: (file, line) of what all wrong gradients depend on, and no right one.
     """
 
     rights: Sequence[Right]
@@ -66,6 +67,7 @@ class Experiments:
         self.backward, self.tracer, self.outcome, self.narrow = backward, tracer, outcome, narrow
         self.left, self.until, self.over = left, until, False
         self.base: Changes = {}
+        self.alone: set[tuple[str, int]] = set()
         self.passed: Callable[[Sequence[Hypothesis]], Hypothesis | None] | None = None
 
     @property
@@ -116,7 +118,10 @@ class Experiments:
             except Exception:  # values that the code does not bear: it may be tried with others
                 found.append((spot, frozenset(wrong)))
                 continue
-            effect = frozenset(i for i in wrong if not identical(plain[i], moved[i]))
+            changed = {i for i, now in enumerate(moved) if not identical(plain[i], now)}
+            effect = frozenset(changed & wrong)
+            if changed == wrong:
+                self.alone.add((spot.site.file, spot.site.line))
             if effect and 1 < len(spot.events) <= MOST_LEFT_OUT:
                 spot = replace(spot, events=self._used(spot, plain))
             key = (
@@ -162,7 +167,7 @@ class Experiments:
         found: list[Hypothesis] = []
         late: list[Hypothesis] = []
         able = [s for s, effect in self.effective(spots, set(wrong)) if effect == wrong]
-        for spot in sorted(able, key=self._order):
+        for spot in sorted(able, key=lambda s: (self._spoils(s), self._order(s))):
             if self.over:
                 break
             for h in self.candidates(spot):
@@ -184,6 +189,10 @@ class Experiments:
         if passed is not None:
             return Found(passed)
         return placed(found, self.rights, self.same) if found else None
+
+    def _spoils(self, spot: Spot) -> bool:
+        """Whether a right gradient depends on it as well, which another value would change."""
+        return bool(self.alone) and (spot.site.file, spot.site.line) not in self.alone
 
     def _order(self, spot: Spot) -> int:
         """New names of what is there come first, slopes of something last: they are often right."""

@@ -124,9 +124,9 @@ class _Case:
         leaves = [self._leaf(name, held) for name, held in given.items()]
         most = None
         if sum(leaf.size for leaf in leaves) > MOST_ENTRIES:
-            most, self.measured.largest = SAMPLE, quantities.LARGEST_THERE
+            most = SAMPLE
         params = [
-            Param(name, self.measured.of_leaf(leaf, most), leaf)
+            Param(name, self.measured.of_leaf(leaf, most), leaf, self.measured.noise(leaf.read()))
             for name, leaf in zip(given, leaves, strict=True)
         ]
         self.snapshot.restore()
@@ -205,7 +205,8 @@ class _Case:
 
     def _repaired(self, backward: Callable[[], Any], events: Sequence[Event]) -> list[Line]:
         repairs = Repairs(backward, self.outcome, self.measured, self.snapshot, self.sites)
-        repair = repairs.find(list(self.tracer.codes), events, self.uphill)
+        alone = self.tried.alone if hasattr(self, "tried") else ()
+        repair = repairs.find(list(self.tracer.codes), events, self.uphill, alone)
         return [] if repair is None else [Line(repair.file, repair.edit.line, repair.text)]
 
     def _precision(self, seen: Sequence[Event]) -> None:

@@ -85,4 +85,4 @@ def _with_slope(slope: Array, known: Iterable[Quantity], same: float) -> set[byt
 def _shared(one: Site, other: Site) -> bool:
     """Whether an expression stands in the class, or the function, that holds another's function."""
     held = (*one.owner, one.function)[: len(other.owner)] == other.owner
-    return held and one.file == other.file
+    return held and one.path == other.path

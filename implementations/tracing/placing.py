@@ -15,6 +15,7 @@ from samegrad.implementations.tracing.search import Hypothesis, Spot, equal, pro
 from samegrad.implementations.tracing.sites import Site
 
 Array = Any
+FEW = 3  # numbers that are not the slopes of something by chance
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     if factor and new and (not misnamed(best) or new.text == new.target):
         return Found(replace(best, spot=_assigned(best)))  # g = p: that is why it has a new name
     others = _of_others(best, rights, same)
-    if not _of_slopes(best) or not others:
+    if best.right.kind not in ("slope", "gradient") or not others:
         return Found(best, _stored_later(best, found, same))
     if spot.site.kind == "kept" and spot.site.whole and spot.site.target != "return":
         return Found(best)  # dc = dc: it is set to be another
@@ -84,7 +85,7 @@ def _used(
 ) -> Hypothesis:
     """Where the slope of something else is put to the wrong use."""
     value = best.events[0].array
-    later = [h for h in found if h.rank > best.rank and _of_slopes(h)]
+    later = [h for h in found if h.rank > best.rank and (_of_slopes(h) or _numbers(h) is not None)]
     for other in later:
         wrong = other.right.kind == "slope" and not _of_others(other, rights, same)
         if wrong and other.spot.site.kind == "value" and not _rearranged(other, best):
@@ -93,7 +94,9 @@ def _used(
     for other in reversed(later):
         if set_in not in (None, _place(best.spot.site), _place(other.spot.site)):
             continue  # it is given there by the line that sets it
-        alike = proportional(other.events[0].array, value, same)
+        alike = _rearranged(other, best) or (
+            value.size > 1 and proportional(other.events[0].array, value, same)
+        )
         if alike and other.spot is not best.spot:
             best = other
             break
@@ -109,6 +112,8 @@ def _place(site: Site) -> tuple[tuple[str, ...], str]:
 def _rearranged(one: Hypothesis, other: Hypothesis) -> bool:
     """Whether both hold the same numbers, in another order or shape."""
     a, b = one.events[0].array, other.events[0].array
+    if (m := _numbers(one)) is not None and (n := _numbers(other)) is not None:
+        a, b = m, n
     return bool(a.size == b.size and np.array_equal(np.sort(a, None), np.sort(b, None)))
 
 
@@ -150,10 +155,29 @@ def _scaled(h: Hypothesis, same: float) -> bool:
 def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[float]:
     """By which numbers the first value is the slope of something else."""
     value = h.events[0].array
+    whole = [r for r in rights if r.kind == "slope" and not r.partial]
+    if (numbers := _numbers(h)) is not None:
+        slopes = [np.sort([float(a.reshape(())) for a in r.arrays]) for r in whole
+                  if len(r.arrays) >= len(numbers) and all(a.size == 1 for a in r.arrays)]  # fmt: skip
+        constants = dict.fromkeys((1.0, h.constant))
+        return [c for c in constants if any(_among(numbers / c, own, same) for own in slopes)]
     if value.size < 2 or proportional(value, h.arrays[0], same):
         return []
-    whole = [r for r in rights if r.kind == "slope" and not r.partial]
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
+
+
+def _numbers(h: Hypothesis) -> Array | None:
+    """What an expression computed number by number, where there are some."""
+    if len(h.events) < FEW or any(e.array.size > 1 for e in h.events):
+        return None
+    return np.array([float(e.array.reshape(())) for e in h.events])
+
+
+def _among(numbers: Array, others: Array, same: float) -> bool:
+    """Whether each number is one of others, which are in order."""
+    at = np.clip(np.searchsorted(others, numbers), 1, len(others) - 1)
+    off = np.minimum(np.abs(others[at] - numbers), np.abs(others[at - 1] - numbers))
+    return bool(np.all(off <= same * np.max(np.abs(others))))
 
 
 def misnamed(h: Hypothesis) -> bool:
@@ -179,9 +203,18 @@ def _as_named(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
 def _as_forward(h: Hypothesis, rights: Sequence[Right], same: float) -> bool:
     """Whether it is the value that its name has in the forward pass, or a derivative returned.
 
-    Such a value is rightly computed, and no slope: its use may be wrong.
+    Such a value is rightly computed, and no slope: its use may be wrong. So is one of the forward
+    pass that a function is given where it ought to give the derivative.
     """
     value, site = h.events[0].array, h.spot.site
+    if h.right.kind == "derivative" and site.argument and READ.fullmatch(site.text):
+        # What a derivative is taken of is no derivative.
+        return value.size > 1 and any(
+            value.shape == a.shape and np.array_equal(value, a)
+            for r in rights
+            if r.kind == "value"
+            for a in r.arrays
+        )
     if not _of_slopes(h):
         return False
     named = site.target.removeprefix("self.")
@@ -274,7 +307,12 @@ def _given(
         for e in events[: first.index]
         if e.value is first.value and sites[e.site].argument and e.site != site.number
     ]
-    called = [g for g in given if g.function != site.function and g.file == site.file]
+    called = [
+        g
+        for g in given
+        if g.function != site.function
+        and (g.path == site.path or g.argument.rpartition(".")[2] == site.function)
+    ]
     if called and _as_its_function(called[-1].argument, h, seen, sites):
         return h
     read = [

@@ -23,10 +23,10 @@ Array = Any
 STEP, STEP32 = 1e-4, 1e-2
 SAME, SAME32 = 1e-5, 1e-2  # relative: what counts as equal
 # Right and left slope of a smooth loss differ by STEP f''; at a kink by the slope itself.
-BENT = 1e-2
+BENT, BENT32 = 1e-3, 1e-2
 MOST_EVENTS = 400  # of a run: of more only what is assigned, returned or appended is measured
-# Entries of a quantity whose slope is measured one by one; the same in a large network.
-LARGEST, LARGEST_THERE = 600, 100
+# Entries of a quantity whose slope is measured one by one, where that takes half of the time left.
+LARGEST = 2000
 LARGE = 200  # entries: after what has fewer
 OFTEN_MEANT = ("Add", "Sub", "MatMult")  # of an expression without a name: X @ W + b
 LEAST = 4  # in the order of what tells most
@@ -65,16 +65,19 @@ class Measured:
         self, loss: Callable[[], Any], tracer: Tracer, snapshot: Snapshot, budget: int
     ) -> None:
         self.loss, self.tracer, self.snapshot, self.left = loss, tracer, snapshot, budget
+        self.quickest = np.inf  # seconds of a run; of one that nothing else disturbs
         self.here = self.value({})
         if not np.isfinite(self.here) or self.value({}) != self.here:
             raise ArithmeticError
-        self.step, self.same, self.largest = STEP, SAME, LARGEST
+        self.step, self.same = STEP, SAME
 
     def value(self, changes: dict[int, dict[int, Change]]) -> float:
         """The loss with some values changed."""
         self.left -= 1
+        start = time.process_time()
         self.snapshot.restore()
         array = np.asarray(self.tracer.change(self.loss, changes), np.float64)
+        self.quickest = min(self.quickest, time.process_time() - start)
         if array.size != 1:
             raise ArithmeticError
         return float(array.reshape(()))
@@ -135,13 +138,22 @@ class Measured:
             found.flat[entry] = (above - below) / (2 * h)
             bends.flat[entry] = abs(above - 2 * self.here + below) / h
         largest = max(float(np.nanmax(np.abs(found), initial=0.0)), 1e-30)
-        for entry in np.flatnonzero(bends > BENT * largest).tolist():
+        bent = max((BENT32 if self.step == STEP32 else BENT) * largest, 2 * self._rounding(h))
+        for entry in np.flatnonzero(bends > bent).tolist():
             above, below = at(entry, h / 8), at(entry, -h / 8)
             bend = abs(above - 2 * self.here + below) / (h / 8)
             found.flat[entry] = (above - below) / (h / 4)
             if bend > bends.flat[entry] / 4:  # a curve straightens out
                 found.flat[entry] = np.nan
         return found
+
+    def noise(self, values: Array) -> float:
+        """By how much slopes of the entries of a value may be off by rounding of the loss alone."""
+        return self._rounding(self.step * self._scale(values))
+
+    def _rounding(self, h: float) -> float:
+        # Sums inside of a loss are rounded as well: some times its last digit.
+        return 8 * float(np.finfo(float).eps) * max(abs(self.here), 1e-3) / h
 
     def _scale(self, values: Array) -> float:
         # A probability of 1e-3 in a log curves 1,000 times as much as one of 1.
@@ -200,7 +212,10 @@ def forward(
             slopes = np.full(shape, first / float(moves[shape][0].reshape(())))
         elif alike:
             slopes = alike[0]
-        elif event.array.size > measured.largest:
+        elif (
+            event.array.size > LARGEST
+            or 4 * event.array.size * measured.quickest > until - time.process_time()
+        ):
             slopes = None
         else:
             slopes = measured.slopes(event)

@@ -5,7 +5,7 @@ import builtins
 import difflib
 import linecache
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import CodeType, FunctionType
 from typing import Any
@@ -29,6 +29,7 @@ from samegrad.implementations.tracing.turned import like_another, takes_off, tur
 
 SECONDS = 3.0  # of the processor
 MOST_NAMES = 30  # of a function
+FEW = 10  # entries of a parameter that are measured at least
 SAME_LOSS = 1e-9  # relative: rounding of a loss that is computed in another order
 
 
@@ -78,7 +79,11 @@ class Repairs:
         self.texts: list[str] = []  # of the statements that were seen
 
     def find(
-        self, functions: Sequence[FunctionType], events: Sequence[Event], uphill: bool = False
+        self,
+        functions: Sequence[FunctionType],
+        events: Sequence[Event],
+        uphill: bool = False,
+        alone: Container[tuple[str, int]] = (),
     ) -> Repair | None:
         """The change that makes the gradient right, where all that do are in one line.
 
@@ -87,6 +92,7 @@ class Repairs:
             events: of a run of the backward pass.
             uphill: whether updates have the wrong sign and nothing else: that of their statements
                 is tried first, as what they take may be right.
+            alone: (file, line) of what no right gradient depends on: these are tried first.
         """
         self.snapshot.restore()  # gradients that are kept are by now those of an experiment
         result = self.backward()
@@ -95,8 +101,8 @@ class Repairs:
         factors = self._factors(result)
         for kind in (turning, telling, edits) if uphill else (telling, edits):
             found: list[Repair] = []
-            for unit, edit in self._edits(functions, events, factors, kind):
-                if time.process_time() > until:
+            for unit, edit, first in self._edits(functions, events, factors, kind, alone):
+                if time.process_time() > until or (found and not first):
                     break
                 if unit.tried(edit, self._right):
                     found.append(Repair(unit.file, edit, kind is turning))
@@ -125,7 +131,9 @@ class Repairs:
         events: Sequence[Event],
         factors: tuple[float, ...],
         kind: Callable[[ast.stmt, Known], Iterator[Edit]],
-    ) -> Iterator[tuple["_Unit", Edit]]:
+        alone: Container[tuple[str, int]],
+    ) -> Iterator[tuple["_Unit", Edit, bool]]:
+        places: list[tuple[bool, _Unit, Any, Known]] = []
         for file in dict.fromkeys(self.sites[event.site].file for event in events):
             members = [f for f in functions if f.__code__.co_filename == file]
             known = _known(file, events, self.sites, factors)
@@ -141,8 +149,12 @@ class Repairs:
                     if name not in known:
                         continue  # it did not run
                     own = replace(known[name], misspelt=misspelt, **clues.get(name, {}))
-                    for edit in kind(statement, own):
-                        yield unit, edit
+                    first = any((file, line) in alone for line in lines_of(statement))
+                    places.append((first, unit, statement, own))
+        some = any(first for first, *_ in places)
+        for first, unit, statement, own in sorted(places, key=lambda place: not place[0]):
+            for edit in kind(statement, own):
+                yield unit, edit, first or not some
 
     def _right(self, forward: bool) -> bool:
         """Whether the code as it is now gives right gradients: of the same loss, or of its own."""
@@ -162,7 +174,8 @@ class Repairs:
         kept, self.measured.here = self.measured.here, here
         try:
             for g, p in zip(gradients, self.outcome.params, strict=True):
-                slopes = self.measured.of_leaf(p.leaf)
+                known = int(np.count_nonzero(~np.isnan(p.slopes)))  # of a large one, a sample
+                slopes = self.measured.of_leaf(p.leaf, max(known, FEW))
                 if g is None or not np.any(slopes) or not equal(g, slopes, self.measured.same):
                     return False
         finally:
@@ -206,6 +219,13 @@ def _known(
             for name in list(around)[: MOST_NAMES - len(own)]:
                 own.setdefault(name, around[name])
     return {name: Known(names.get(name, {}), of, factors) for name, of in texts.items()}
+
+
+def lines_of(statement: Any) -> range:
+    """The lines of a statement, without those of the statements that it holds."""
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if isinstance(body, list) else statement.end_lineno
+    return range(statement.lineno, max(last, statement.lineno) + 1)
 
 
 def _statements(node: Any, function: str) -> Iterator[tuple[str, Any]]:

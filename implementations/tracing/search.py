@@ -21,6 +21,7 @@ from samegrad.implementations.tracing.sites import Site
 Array = Any
 MOST_ALIGNMENTS = 12
 MOST_ORDERS = 3
+MOST_LAYERS = 5  # whose numbers are computed one by one
 ORDER = ("label", "value", "derivative", "slope", "gradient")
 Judge = Callable[[dict[int, dict[int, Change]]], Sequence[bool | None]]
 
@@ -257,6 +258,13 @@ def orders(events: Sequence[Event], found: Sequence[Right]) -> tuple[tuple[int, 
         if r.kind == "value" and len(r.arrays) > 2 and all(a.size == 1 for a in r.arrays)
     ]
     known: dict[tuple[int, ...], None] = {}
+    lengths = {len(group) for group in groups.values() if group[0].array.size == 1}
+    for sizes in {tuple(a.size for a in r.arrays) for r in found if r.kind == "value"}:
+        # Lists of layers, where the backward pass has as many numbers.
+        if 1 < len(sizes) <= min(sum(sizes) // 2, MOST_LAYERS) and sum(sizes) in lengths:
+            ends = np.cumsum(sizes).tolist()
+            blocks = [range(e - n, e) for e, n in zip(ends, sizes, strict=True)]
+            known[tuple(i for block in blocks[::-1] for i in block)] = None
     for group in groups.values():
         if len(group) < 3 or any(e.array.size > 1 for e in group):
             continue

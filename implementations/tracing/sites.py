@@ -7,6 +7,7 @@ are; a probe is a constant of the code, so that nothing is written into the user
 import ast
 import contextlib
 import linecache
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -78,6 +79,11 @@ class Site:
     operator: str = ""
     owner: tuple[str, ...] = ()
     passes: bool = False
+
+    @property
+    def path(self) -> str:
+        """The file without the `.` by which a turn of one of its loops has another name."""
+        return os.path.normpath(self.file)
 
 
 class _Probing(ast.NodeTransformer):

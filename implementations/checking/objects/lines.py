@@ -83,7 +83,7 @@ def _free(held: list[Held]) -> bool:
     """Whether there are updates alone, and not enough right ones to show the rate."""
     updates = all(of is not None and of.is_update for _, _, of in held)
     several = [match.verdict == AGREES for leaf, match, _ in held if leaf.size > 1]
-    return updates and 2 * sum(several) < len(several)
+    return updates and sum(several) < 2 and 2 * sum(several) < len(several)
 
 
 def _uphill(held: list[Held]) -> bool:
