@@ -27,6 +27,7 @@ Array = Any
 Changes = dict[int, dict[int, Change]]
 Judged = Sequence[bool | None]
 MOST_OF_SPOT = 3  # ways in which one expression may be right
+FEW = 5  # runs whose quickest has no other process beside it
 MOST_LEFT_OUT = 12  # values of one expression that are put back one by one
 
 
@@ -74,6 +75,15 @@ class Experiments:
     def same(self) -> float:
         """The relative difference below which numbers are the same."""
         return self.outcome.same
+
+    def runs_in(self, seconds: float, most: int) -> int:
+        """How many runs take so long, each as long as the quickest of a few."""
+        taken = []
+        for _ in range(FEW):
+            start = time.process_time()
+            self.changed({})
+            taken.append(time.process_time() - start)
+        return min(most, int(seconds / max(min(taken), 1e-6)))
 
     def record(self) -> tuple[Judged, list[Event]]:
         """Which gradients are right, and the events of a run.
@@ -191,8 +201,9 @@ class Experiments:
         return placed(found, self.rights, self.same) if found else None
 
     def _spoils(self, spot: Spot) -> bool:
-        """Whether a right gradient depends on it as well, which another value would change."""
-        return bool(self.alone) and (spot.site.file, spot.site.line) not in self.alone
+        """Whether a right gradient depends on its one value, and would not stay right."""
+        place = spot.site.file, spot.site.line
+        return len(spot.events) == 1 and bool(self.alone) and place not in self.alone
 
     def _order(self, spot: Spot) -> int:
         """New names of what is there come first, slopes of something last: they are often right."""

@@ -40,8 +40,11 @@ Array = Any
 BUDGET = 6_000  # runs of the loss, and of the backward pass
 MOST_ENTRIES = 3000  # of all parameters: each costs two of the losses of the budget
 SAMPLE = 40  # entries of each, where there are more
-SECONDS = 6.0  # of the processor, for all of it; what is not found by then is not named
-MORE_SECONDS = 2.0  # the same, for two lines where no one is at fault
+# Seconds of the processor for the runs of the loss, for those of the backward pass, and for two
+# lines where no one is at fault. They are counted by the quickest run, so that the same is found
+# beside other processes; SLOWED times all of it is the end.
+FORWARD_SECONDS, BACKWARD_SECONDS, MORE_SECONDS = 3.0, 3.0, 2.0
+SLOWED = 1.5
 MOST_CONSTANTS = 4  # conventions of one backward pass
 
 
@@ -111,7 +114,7 @@ class _Case:
         snapshot.restore()
         loss()
         self.measured = Measured(loss, self.tracer, snapshot.narrowed(), 3 * BUDGET)
-        self.until = time.process_time() + SECONDS
+        self.until = time.process_time() + SLOWED * (FORWARD_SECONDS + BACKWARD_SECONDS)
 
     def lines(
         self, given: Mapping[str, Any], grads: Callable[[Any], Sequence[Any]], free: bool
@@ -138,7 +141,9 @@ class _Case:
         ):
             return self._over_calls()
         self.snapshot.restore()
-        self.seen = quantities.forward(self.measured, seen, self.sites, self.until - SECONDS / 3)
+        self.measured.left = min(self.measured.left, int(FORWARD_SECONDS / self.measured.quickest))
+        until = self.until - SLOWED * BACKWARD_SECONDS / 2
+        self.seen = quantities.forward(self.measured, seen, self.sites, until)
         self.forward: dict[int, list[Array]] = {number: [] for number in self.seen}
         for event in seen:
             if event.site in self.forward:
@@ -147,6 +152,7 @@ class _Case:
         tried = self.tried = Experiments(
             self.backward, self.tracer, self.outcome, self.narrow, BUDGET, self.until
         )
+        tried.left = tried.runs_in(BACKWARD_SECONDS, BUDGET)
         tried.rights = rights(known, self._others(seen), [(p.name, p.slopes) for p in params])
         tried.passed = lambda found: passed_on(
             found, events, self.sites, seen, known, self.measured.same
@@ -180,7 +186,8 @@ class _Case:
         self, best: Hypothesis, events: Sequence[Event], seen: Sequence[Event]
     ) -> tuple[Hypothesis, str]:
         """A hypothesis at the place that is to be named, and what is said of it."""
-        best = named_here(by_caller(best, events, self.sites, seen), events, self.sites)
+        best = by_caller(best, events, self.sites, seen, self.seen)
+        best = named_here(best, events, self.sites)
         return best, self._sentence(best)
 
     def _sentence(self, best: Hypothesis) -> str:
@@ -192,7 +199,8 @@ class _Case:
 
     def _two(self, events: Sequence[Event], judged: Judged, seen: Sequence[Event]) -> list[Line]:
         """The lines of two faults, the first one first."""
-        self.tried.left, self.tried.until = BUDGET, time.process_time() + MORE_SECONDS
+        self.tried.left = self.tried.runs_in(MORE_SECONDS, BUDGET)
+        self.tried.until = time.process_time() + SLOWED * MORE_SECONDS
         self.tried.over = False
         found: list[Line] = []
         vague = True

@@ -33,7 +33,13 @@ def passed_on(
         seen: those of the forward pass.
         known: its quantities.
     """
-    passing = [e for e in events if _returned(sites[e.site]) and e.array.size > 1]
+    made = {(s.path, s.function, s.text) for e in events if (s := sites[e.site]).kind == "stored"}
+    passing = [
+        e
+        for e in events
+        if _returned(s := sites[e.site]) and e.array.size > 1
+        if (s.path, s.function, s.text) not in made  # entry by entry
+    ]
     called = {sites[e.site].function for e in seen}
     for h in sorted(found, key=lambda h: h.rank) if passing else ():
         value, wanted = h.events[0].array, h.arrays[0]

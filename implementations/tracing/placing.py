@@ -1,7 +1,7 @@
 """Of expressions that would each make the gradients right, the one that is wrong in itself."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -49,10 +49,19 @@ def placed(found: Sequence[Hypothesis], rights: Sequence[Right], same: float) ->
     if spot.site.kind == "kept" and spot.site.whole and spot.site.target != "return":
         return Found(best)  # dc = dc: it is set to be another
     assigned = replace(best, spot=_assigned(best))
-    target = assigned.spot.site.target
+    site = assigned.spot.site
+    target = site.text if site.kind == "stored" else site.target
     for h in found:  # dz1 ought to be dloss/dz1
         if h.spot is spot and named_alike(target, h.right.text.partition("dloss/d")[2]):
             return Found(replace(h, spot=assigned.spot))
+    for h in found:  # db[j] = d[j]: it is made entry by entry
+        made = h.spot.site.kind == "stored" and h.spot.site.target != h.spot.site.text
+        if (
+            made
+            and h.constant == 1
+            and named_alike(h.spot.site.text, h.right.text.partition("dloss/d")[2])
+        ):
+            return Found(h)
     # By another number than usual that slope may be wrong itself.
     usual = any(abs(c - best.constant) <= 1e-3 * abs(c) for c in others)
     return Found(_used(best, found, rights, same), None if usual else assigned.spot.site)
@@ -85,7 +94,9 @@ def _used(
 ) -> Hypothesis:
     """Where the slope of something else is put to the wrong use."""
     value = best.events[0].array
-    later = [h for h in found if h.rank > best.rank and (_of_slopes(h) or _numbers(h) is not None)]
+    later = [
+        h for h in found if h.rank > best.rank and (_of_slopes(h) or numbers_of(h) is not None)
+    ]
     for other in later:
         wrong = other.right.kind == "slope" and not _of_others(other, rights, same)
         if wrong and other.spot.site.kind == "value" and not _rearranged(other, best):
@@ -112,7 +123,7 @@ def _place(site: Site) -> tuple[tuple[str, ...], str]:
 def _rearranged(one: Hypothesis, other: Hypothesis) -> bool:
     """Whether both hold the same numbers, in another order or shape."""
     a, b = one.events[0].array, other.events[0].array
-    if (m := _numbers(one)) is not None and (n := _numbers(other)) is not None:
+    if (m := numbers_of(one)) is not None and (n := numbers_of(other)) is not None:
         a, b = m, n
     return bool(a.size == b.size and np.array_equal(np.sort(a, None), np.sort(b, None)))
 
@@ -156,24 +167,27 @@ def _of_others(h: Hypothesis, rights: Sequence[Right], same: float) -> list[floa
     """By which numbers the first value is the slope of something else."""
     value = h.events[0].array
     whole = [r for r in rights if r.kind == "slope" and not r.partial]
-    if (numbers := _numbers(h)) is not None:
-        slopes = [np.sort([float(a.reshape(())) for a in r.arrays]) for r in whole
-                  if len(r.arrays) >= len(numbers) and all(a.size == 1 for a in r.arrays)]  # fmt: skip
+    if (numbers := numbers_of(h)) is not None:
+        slopes = [
+            np.sort([float(a.reshape(())) for a in r.arrays])
+            for r in whole
+            if len(r.arrays) >= len(numbers) and all(a.size == 1 for a in r.arrays)
+        ]
         constants = dict.fromkeys((1.0, h.constant))
-        return [c for c in constants if any(_among(numbers / c, own, same) for own in slopes)]
+        return [c for c in constants if any(among(numbers / c, own, same) for own in slopes)]
     if value.size < 2 or proportional(value, h.arrays[0], same):
         return []
     return [c for r in whole for a in r.arrays if (c := proportional(value, a, same))]
 
 
-def _numbers(h: Hypothesis) -> Array | None:
+def numbers_of(h: Hypothesis) -> Array | None:
     """What an expression computed number by number, where there are some."""
     if len(h.events) < FEW or any(e.array.size > 1 for e in h.events):
         return None
     return np.array([float(e.array.reshape(())) for e in h.events])
 
 
-def _among(numbers: Array, others: Array, same: float) -> bool:
+def among(numbers: Array, others: Array, same: float) -> bool:
     """Whether each number is one of others, which are in order."""
     at = np.clip(np.searchsorted(others, numbers), 1, len(others) - 1)
     off = np.minimum(np.abs(others[at] - numbers), np.abs(others[at - 1] - numbers))
@@ -251,7 +265,11 @@ def makes_up(
 
 
 def by_caller(
-    h: Hypothesis, events: Sequence[Event], sites: Sequence[Site], seen: Sequence[Event]
+    h: Hypothesis,
+    events: Sequence[Event],
+    sites: Sequence[Site],
+    seen: Sequence[Event],
+    made: Container[int],
 ) -> Hypothesis:
     """What a function reads that ought to be another value is what its caller gave it.
 
@@ -259,6 +277,7 @@ def by_caller(
 
     Args:
         seen: events of the loss.
+        made: the sites of which it is made: a whole turn may be run for it.
     """
     first, site = h.events[0], h.spot.site
     if h.right.kind in ("value", "label"):
@@ -273,7 +292,7 @@ def by_caller(
             return _given(h, events, sites, seen)
     if h.right.kind == "derivative" and site.whole and READ.fullmatch(site.text):
         return _misused(h, events, sites)
-    if site.number not in {e.site for e in seen}:
+    if site.number not in (made if h.right.kind == "derivative" else {e.site for e in seen}):
         return h
     call = re.compile(rf"\b{re.escape(site.function)}\(")
     calls = (

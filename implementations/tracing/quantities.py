@@ -25,12 +25,12 @@ SAME, SAME32 = 1e-5, 1e-2  # relative: what counts as equal
 # Right and left slope of a smooth loss differ by STEP f''; at a kink by the slope itself.
 BENT, BENT32 = 1e-3, 1e-2
 MOST_EVENTS = 400  # of a run: of more only what is assigned, returned or appended is measured
-# Entries of a quantity whose slope is measured one by one, where that takes half of the time left.
+# Entries of a quantity whose slope is measured one by one, by half of the runs left at most.
 LARGEST = 2000
 LARGE = 200  # entries: after what has fewer
 OFTEN_MEANT = ("Add", "Sub", "MatMult")  # of an expression without a name: X @ W + b
 LEAST = 4  # in the order of what tells most
-SPARED = 1.0  # seconds that are not spent on those
+SPARED = 0.25  # of the runs, which are not spent on those
 READ = re.compile(r"[\w.]+(\[[^()]*\])*")  # a variable, an attribute, an entry
 
 
@@ -178,6 +178,7 @@ def forward(
         measured.step, measured.same = STEP32, SAME32
     floats = thinned(floats, sites)
     order = _order(floats, sites)
+    spared = SPARED * measured.left
     floats.sort(key=lambda e: (order[e.index], e.array.size > LARGE, e.index))
     found: dict[int, Quantity] = {}
     # Expressions through which the loss depends on the same numbers in the same way have the same
@@ -187,7 +188,8 @@ def forward(
     moves: dict[tuple[int, ...], tuple[Array, Array]] = {}
     for event in floats:
         shape = event.array.shape
-        if time.process_time() > (until if order[event.index] < LEAST else until - SPARED):
+        least = order[event.index] >= LEAST and measured.left < spared
+        if least or time.process_time() > until:
             break
         if measured.left < 2 * event.array.size + 4:
             continue
@@ -212,10 +214,7 @@ def forward(
             slopes = np.full(shape, first / float(moves[shape][0].reshape(())))
         elif alike:
             slopes = alike[0]
-        elif (
-            event.array.size > LARGEST
-            or 4 * event.array.size * measured.quickest > until - time.process_time()
-        ):
+        elif event.array.size > min(LARGEST, measured.left / 4):
             slopes = None
         else:
             slopes = measured.slopes(event)

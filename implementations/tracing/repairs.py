@@ -27,9 +27,11 @@ from samegrad.implementations.tracing.search import clean, equal, proportional
 from samegrad.implementations.tracing.sites import FUTURE, Site, codes_within, place
 from samegrad.implementations.tracing.turned import like_another, takes_off, turning
 
-SECONDS = 3.0  # of the processor
+SECONDS = 3.0  # of the processor, counted by the quickest run
+SLOWED = 1.5  # times that is the end
+COMPILED = 6e-4  # seconds that a change takes to be made
 MOST_NAMES = 30  # of a function
-FEW = 10  # entries of a parameter that are measured at least
+FEW, RUNS = 10, 3  # entries of a parameter that are measured at least; runs that are timed
 SAME_LOSS = 1e-9  # relative: rounding of a loss that is computed in another order
 
 
@@ -94,15 +96,21 @@ class Repairs:
                 is tried first, as what they take may be right.
             alone: (file, line) of what no right gradient depends on: these are tried first.
         """
-        self.snapshot.restore()  # gradients that are kept are by now those of an experiment
-        result = self.backward()
+        taken = []
+        for _ in range(RUNS):
+            self.snapshot.restore()  # gradients that are kept are by now those of an experiment
+            start = time.process_time()
+            result = self.backward()
+            taken.append(time.process_time() - start)
         self.judged = self.outcome.judge(result)
-        until = time.process_time() + SECONDS
+        left = int(SECONDS / (min(taken) + COMPILED))
+        until = time.process_time() + SLOWED * SECONDS
         factors = self._factors(result)
         for kind in (turning, telling, edits) if uphill else (telling, edits):
             found: list[Repair] = []
             for unit, edit, first in self._edits(functions, events, factors, kind, alone):
-                if time.process_time() > until or (found and not first):
+                left -= 1
+                if left < 0 or time.process_time() > until or (found and not first):
                     break
                 if unit.tried(edit, self._right):
                     found.append(Repair(unit.file, edit, kind is turning))

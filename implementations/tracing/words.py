@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from samegrad.implementations.tracing.placing import among, numbers_of
 from samegrad.implementations.tracing.quantities import Quantity
 from samegrad.implementations.tracing.rights import ACTIVATIONS, Right
 from samegrad.implementations.tracing.search import Hypothesis, proportional
@@ -98,6 +99,8 @@ def _now(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float) -
         return f"of shape {value.shape}, not {right.shape}"
     if np.max(np.abs(value)) < ZERO * np.nanmax(np.abs(right)):
         return "zero"
+    if (numbers := numbers_of(best)) is not None and (name := _of_numbers(numbers, rights, same)):
+        return name
     c = _ratio(value, right, same)
     if c is not None:
         return f"{constant(c * best.constant, known)}{best.right.text}" if c else "zero"
@@ -111,6 +114,16 @@ def _now(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: float) -
             if c:
                 sign = "more" if c > 0 else "less"
                 return f"{constant(abs(c), known) or '1 times '}{r.text} {sign} than that"
+    return ""
+
+
+def _of_numbers(numbers: Array, rights: Sequence[Right], same: float) -> str:
+    """The slope of which all of these are entries, computed one by one, or ""."""
+    for r in rights:
+        if r.kind != "slope" or len(r.arrays) < len(numbers) or any(a.size > 1 for a in r.arrays):
+            continue
+        if among(numbers, np.sort([float(a.reshape(())) for a in r.arrays]), same):
+            return r.text
     return ""
 
 

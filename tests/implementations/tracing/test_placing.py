@@ -99,6 +99,29 @@ for turn in range(1000):
     A += X.T @ (dh * (1 - h**2))
     B += h.T @ d
 """
+SLOPED = """
+import numpy as np
+
+
+def slope(a):
+    return a * (1 - a)
+
+
+X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+Y = np.array([[0, 1, 1, 0]]).T
+np.random.seed(1)
+A = 2 * np.random.random((3, 4)) - 1
+B = 2 * np.random.random((4, 1)) - 1
+for turn in range(1000):
+    z = X @ A
+    h = 1 / (1 + np.exp(-z))
+    out = 1 / (1 + np.exp(-(h @ B)))
+    loss = ((Y - out) ** 2).sum() / 2
+    d = (out - Y) * slope(out)
+    dh = (d @ B.T) * slope(h)
+    A -= 0.5 * X.T @ dh
+    B -= 0.5 * h.T @ d
+"""
 MASKED = """
 import numpy as np
 
@@ -290,6 +313,8 @@ class Net:
         pytest.param(TWICE, "d = self.p - Y", "d = (self.p - Y) * slope(self.z)", id="derivative"),
         pytest.param(LABELS, "d[np.arange(len(y)), y] -= 1.0", "d -= 1.0", id="before a scaling"),
         pytest.param(SCRIPT, "dh = d @ B.T", "dh = error @ B.T", id="a script without a rate"),
+        pytest.param(SLOPED, "a * (1 - a)", "a * (1 + a)", id="a slope in a loop"),
+        pytest.param(SLOPED, "slope(h)", "slope(z)", id="what a slope in a loop is given"),
         pytest.param(MASKED, "dh = dk * self.kept", "dh = dk", id="a mask that drops nothing"),
         pytest.param(DEEP, "delta @ W.T", "back @ W.T", id="three layers"),
         pytest.param(SIZE, "- T) / len(T)", "- T) / T.size", id="several outputs"),

@@ -1,0 +1,177 @@
+"""Lines in large networks, in networks of single numbers, and in what no right gradient needs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from samegrad.implementations.tracing.probe import Event
+from samegrad.implementations.tracing.rights import Right
+from samegrad.implementations.tracing.search import orders
+from tests.implementations.tracing.test_explain import explained, loaded
+
+NEURONS = """import math
+import random
+
+random.seed(0)
+layers = [
+    [{"w": [random.gauss(0, 1) for _ in range(n + 1)]} for _ in range(m)]
+    for n, m in ((1, 3), (3, 2))
+]
+x, t = [0.8], [0.0, 1.0]
+PARAMS = {f"{i}{j}": n["w"] for i, layer in enumerate(layers) for j, n in enumerate(layer)}
+
+
+def forward():
+    inputs = x
+    for layer in layers:
+        outputs = []
+        for neuron in layer:
+            z = neuron["w"][-1]
+            for i in range(len(inputs)):
+                z += neuron["w"][i] * inputs[i]
+            neuron["in"], neuron["out"] = inputs, 1 / (1 + math.exp(-z))
+            outputs.append(neuron["out"])
+        inputs = outputs
+    return inputs
+
+
+def loss():
+    return -sum(math.log(o if y else 1 - o) for o, y in zip(forward(), t))
+
+
+def backward():
+    forward()
+    for k in (1, 0):
+        errors = []
+        for j, neuron in enumerate(layers[k]):
+            if k == 1:
+                errors.append(neuron["out"] - t[j])
+            else:
+                error = 0.0
+                for after in layers[k + 1]:
+                    error += after["w"][j] * after["delta"]
+                errors.append(error * neuron["out"] * (1 - neuron["out"]))
+        for j in range(len(layers[k])):
+            neuron = layers[k][j]
+            neuron["delta"] = errors[j]
+    return [[n["delta"] * i for i in [*n["in"], 1.0]] for layer in layers for n in layer]
+
+
+def grads(returned):
+    return returned
+"""
+WIDE = """import numpy as np
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(9, 40)), np.eye(3)[np.arange(9) % 3]
+W, b, V = 0.01 * rng.normal(size=(40, 80)), np.zeros(80), 0.01 * rng.normal(size=(80, 3))
+PARAMS = {"W": W, "b": b, "V": V}
+
+
+def relu(z, slope=False):
+    if slope:
+        return np.greater(z, 0) * 1.0
+    return np.maximum(z, 0)
+
+
+def forward():
+    z = X @ W + b
+    h = relu(z)
+    p = np.exp(h @ V)
+    return z, h, p / p.sum(1, keepdims=True)
+
+
+def loss():
+    return -(y * np.log(forward()[2])).sum() / 9
+
+
+def backward():
+    z, h, p = forward()
+    d = (p - y) / 9
+    dh = d @ V.T
+    dz = dh * relu(z, slope=True)
+    return X.T @ dz, dz.sum(0), h.T @ d
+
+
+def grads(returned):
+    return list(returned)
+"""
+SUMS = """import numpy as np
+
+rng = np.random.default_rng(0)
+W, b = rng.normal(size=(3, 2)), [0.3, -0.2]
+X, y = rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+PARAMS = {"W": W, "b": b}
+
+
+def loss():
+    return ((X @ W + np.array(b) - y) ** 2).sum() / 2
+
+
+def backward():
+    d = (X @ W + np.array(b) - y).tolist()
+    db = [0.0, 0.0]
+    for row in d:
+        for j in range(2):
+            db[j] += row[j]
+    return X.T @ np.array(d), db
+
+
+def grads(returned):
+    return list(returned)
+"""
+FAULTS = {
+    "a mask in a wide layer": (WIDE, "dh * relu(z, slope=True)", "dh", "dz = dh"),
+    "a slope times its argument": (WIDE, "(z, 0) * 1.0", "(z, 0) * z", "(z, 0) * z"),
+    "sum": (SUMS, "db[j] += row[j]", "db[j] = row[j]", "db[j] = row[j]"),
+}
+
+
+@pytest.mark.parametrize(("text", "right", "wrong", "named"), FAULTS.values(), ids=FAULTS)
+def test_line_is_named(text: str, right: str, wrong: str, named: str, tmp_path: Path) -> None:
+    """And no other."""
+    file = tmp_path / "net.py"
+    file.write_text(changed := text.replace(right, wrong))
+
+    found = explained(loaded(file))
+
+    assert [changed[: changed.index(named)].count("\n") + 1] == [line.number for line in found]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        (
+            'errors.append(error * neuron["out"] * (1 - neuron["out"]))',
+            "errors.append(error)",
+            'neuron["delta"] = errors[j]',
+        ),
+        ('(1 - neuron["out"]))', 'neuron["out"])', "errors.append(error * "),
+    ],
+)
+def test_line_is_named_of_numbers(right: str, wrong: str, named: str, tmp_path: Path) -> None:
+    """The one that takes an error for a delta, not the sum that is rightly an error."""
+    test_line_is_named(NEURONS, right, wrong, named, tmp_path)
+
+
+def test_numbers_of_layers_come_from_the_last_layer_on() -> None:
+    """In the order of the forward pass inside of each."""
+    layers = Right("value", "inputs", (np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0])))
+    events = [Event(i, 0, i, np.asarray(0.1 * i), None) for i in range(5)]
+
+    assert (3, 4, 0, 1, 2) in orders(events, [layers])
+    assert () == orders(events[:4], [layers])
+
+
+def test_rounding_of_a_loss_is_no_fault(tmp_path: Path) -> None:
+    """Slopes of 1e-9 of a loss of 1 are known to some digits only."""
+    text = WIDE.replace("0.01 * rng.normal(size=(80, 3))", "1e-8 * rng.normal(size=(80, 3))")
+    file = tmp_path / "net.py"
+    file.write_text(text.replace("h.T @ d\n", "2 * h.T @ d\n"))
+
+    found = explained(loaded(file))
+
+    assert [31] == [line.number for line in found]
+    assert np.isfinite(loaded(file).loss())
