@@ -351,7 +351,8 @@ def _keys(p: inspect.Parameter, board: Board, outs: Sequence[str], purpose: str)
         return ["#reg"]
     if kind == "k" and isinstance(p.default, int) and name != "k":
         return ["k"]  # its own data have that many classes
-    if has_default and kind not in ("lr", "epochs", "quiet"):
+    whole = kind == "batch_size" and type(p.default) is int and p.default > 1  # one batch of all
+    if has_default and kind not in ("lr", "epochs", "quiet") and not whole:
         return []
     constants = {
         "lr": ["lr"], "epochs": ["=1"], "batch_size": ["n"], "reg": ["=0.0"], "keep": ["=1.0"],

@@ -1,10 +1,8 @@
 """Files of layer objects: a small network of all of them, with their loss and its derivative."""
 
-import ast
 import functools
 import inspect
 import itertools
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +18,7 @@ from samegrad.implementations.reading.activated import (
 )
 from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
 from samegrad.implementations.reading.functions import of_factories
+from samegrad.implementations.reading.holding import holding, holds_layers, of_one_width
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions, parts
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
 
@@ -31,7 +30,6 @@ FORWARD = ("forward", "__call__", "forward_pass", "forward_propagation", "fwd", 
 BACKWARD = ("backward", "backward_pass", "backward_propagation", "backprop", "bwd", "grad_in",
             "back", "arriere", "atras", "rueckwaerts", "retropropager", "retropropagar", "indietro",
             "differentiate")  # fmt: skip
-LAYERS = re.compile(r"layer|module|couche|capa|camada|schicht", re.IGNORECASE)
 DOWN = ("dinputs", "dinput", "dx", "dX", "grad_input", "d_input", "input_gradient", "din", "grad_x")
 
 
@@ -73,12 +71,13 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
     Of several classes of layers that have weights `only` names the one that it is made of.
     """
     classes, inner = layer_classes(loaded), parts(loaded)
-    holding = [c for c in own_classes(loaded).values() if holds_layers(c)]
-    if holding and all(c in holding for c in classes.values()):  # by other names
+    holders = [c for c in own_classes(loaded).values() if holds_layers(c)]
+    if holders and all(c in holders for c in classes.values()):  # by other names
         classes = {n: c for n, c in own_classes(loaded).items()
-                   if c not in holding and _is_layer(c, among=True)}  # fmt: skip
+                   if c not in holders and _is_layer(c, among=True)}  # fmt: skip
     weighted: list[type] = []
     plain: list[type] = []
+    narrow: list[type] = []
     containers = []
     for cls in classes.values():
         try:
@@ -91,7 +90,7 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
             continue
         places = [names.width(p.name) for p in given]
         needed = [p for p in given if p.default is inspect.Parameter.empty]
-        if cls in holding or ("sizes" in places[:1] and any("layer" in p.name for p in given)):
+        if cls in holders or ("sizes" in places[:1] and any("layer" in p.name for p in given)):
             containers.append(cls)
         elif cls.__name__ in inner and needed:
             continue  # a network that is a class of its own makes it
@@ -101,11 +100,13 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
             weighted.append(cls)
         elif not needed:
             plain.append(cls)
+        elif _is_narrow(cls):
+            narrow.append(cls)
     weighted = [c for c in weighted if only in ("", c.__name__)]
     working = [c for c in plain if _works(c)]
     known = [c for c in working if any(a in c.__name__.lower() for a in ACTIVATIONS)]
     chosen = (known or working)[:MOST_ACTIVATIONS]
-    left = [c for c in working if c not in chosen and _alters(c)]
+    left = [*(c for c in working if c not in chosen and _alters(c)), *narrow]
     pairs: list[Any] = [_squashed(pair, loaded) for pair in _loss_pairs(loaded)] or [None]
     for cls, pair in itertools.product(weighted, pairs):
         also = tuple(partial(_chain, cls, (), _squares, None, last=c) for c in left)
@@ -118,7 +119,7 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
         yield partial(_chain, object, (), pair, None, alone=make, part=False)
     # A container that is no layer itself.
     for cls, pair in itertools.product(weighted, pairs):
-        for other in holding:
+        for other in holders:
             if other not in classes.values():
                 yield partial(_chain, cls, chosen, pair, other)
     # Layers as wide as long: what raises with others runs, and shows what is wrong with it.
@@ -134,20 +135,13 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
 def of_containers(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
     """Ways to make a class that takes a list of layers, and has its loss and gradient itself."""
     classes = layer_classes(loaded)
-    plain = [c for c in classes.values() if not _needed(c)]
+    plain = [c for c in classes.values() if not usage.needed(c)]
     chosen = [c for c in plain if _works(c)][:MOST_ACTIVATIONS]
     for other in own_classes(loaded).values():
         if other in classes.values() or not holds_layers(other):
             continue
-        for cls in (c for c in classes.values() if len(_needed(c)) >= 2):
+        for cls in (c for c in classes.values() if len(usage.needed(c)) >= 2):
             yield partial(_contained, cls, chosen, other, loaded), other
-
-
-def _needed(cls: type) -> list[inspect.Parameter]:
-    try:
-        return [p for p in parameters(cls) if p.default is inspect.Parameter.empty]
-    except (TypeError, ValueError):
-        return []
 
 
 def _contained(
@@ -155,55 +149,19 @@ def _contained(
 ) -> Network:
     np.random.seed(sizes.seed)
     layers = _stacked(cls, activations, sizes)
-    net = _holding(other, layers)
+    net = holding(other, layers)
     shown = ", ".join(type(layer).__name__ for layer in layers)
     functions = {**own_functions(loaded), **methods(net)}
     return Network(net, functions, f"class {other.__name__}([{shown}])")
 
 
-def holds_layers(cls: type) -> bool:
-    """Whether a class is constructed of a list of layers, or of layers one by one."""
-    try:
-        given = parameters(cls)
-    except (TypeError, ValueError):
-        return False
-    star = _star(cls)
-    name = given[0].name if given else star
-    layers = bool(LAYERS.search(name) or (star == name != "" and not names.width(name)))
-    return layers and (
-        len(_needed(cls)) <= 1 and usage.used_as(cls, name) != "width" and not _builds(cls, name)
-    )
-
-
-def _star(cls: type) -> str:
-    """The name of what a constructor takes any number of, as in `Chain(*layers)`; or ""."""
-    given = inspect.signature(cls).parameters.values()
-    return next((p.name for p in given if p.kind is p.VAR_POSITIONAL), "")
-
-
-def _holding(cls: type, layers: Sequence[Any]) -> Any:
-    """A container of layers."""
-    return cls(*layers) if not parameters(cls) and _star(cls) else cls(layers)
-
-
-def _builds(cls: type, name: str) -> bool:
-    """Whether it makes arrays or layers of what it is given: then these are sizes."""
-    tree = usage.body(cls.__dict__["__init__"]) if "__init__" in cls.__dict__ else None
-    if tree is None:
-        return False
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(isinstance(n, ast.Subscript) and usage.is_name(n.value, name)
-               for n in ast.walk(tree)) or any(
-        getattr(call.func, "attr", "") in usage.SHAPED for call in calls)  # fmt: skip
-
-
-def _works(cls: type) -> bool:
+def _works(cls: Callable[[], Any]) -> bool:
     """Whether it keeps the shape, and runs forward and backward."""
     try:
         layer, X = cls(), np.random.default_rng(0).normal(0, 1, (5, 4))
         out = np.asarray(_up(layer, X))
         down = np.ones_like(out)
-        down = _down(layer, down) if _method(cls, BACKWARD) is not None else down
+        down = _down(layer, down) if _method(type(layer), BACKWARD) is not None else down
         return out.shape == np.shape(down) == X.shape
     except (Exception, SystemExit):
         return False
@@ -218,7 +176,12 @@ def _alters(cls: type) -> bool:
 
 def runs_alone(cls: type) -> bool:
     """Whether it is an activation that a network has, or that is judged as its last layer."""
-    return not _needed(cls) and _works(cls) and _alters(cls)
+    return (not usage.needed(cls) and _works(cls) and _alters(cls)) or _is_narrow(cls)
+
+
+def _is_narrow(cls: type) -> bool:
+    """Whether it keeps the shape, of which it is told the width, as normalization does."""
+    return of_one_width(cls, _method(cls, FORWARD)) and _works(partial(cls, 4))
 
 
 def _squares(sizes: Sizes) -> tuple[str, Any, Any]:
@@ -272,12 +235,12 @@ def _chain(
     np.random.seed(sizes.seed)
     sizes = replace(sizes, f=sizes.f, h=sizes.f, k=sizes.f) if square else sizes
     layers = [alone(sizes, form).net] if alone is not None else _stacked(cls, activations, sizes)
-    layers += [last()] if last is not None else []
+    layers += [last(*[sizes.k] * len(usage.needed(last)))] if last is not None else []
     shown = ", ".join(type(layer).__name__ for layer in layers)
     rate = [RATE]
     net: Any = layers
     if container is not None:
-        net = _holding(container, layers)
+        net = holding(container, layers)
         shown = f"{container.__name__}([{shown}])"
     functions: dict[str, Callable[..., Any]] = {}
     users: tuple[Any, ...] = ()

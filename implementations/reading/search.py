@@ -25,9 +25,9 @@ from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.fits import with_fits
 from samegrad.implementations.reading.functions import of_factories, of_functions, of_widths, unmade
 from samegrad.implementations.reading.hints import Hints
+from samegrad.implementations.reading.holding import holds_layers
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import (
-    holds_layers,
     layer_classes,
     of_containers,
     of_layers,

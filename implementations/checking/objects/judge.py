@@ -228,7 +228,7 @@ def _without(
     missing = [j for j, f in enumerate(chosen) if f is None]
     shapes = [*(measured[j].shape for j in missing), *(c.values.shape for c in left)]
     flat = len(left) == 1 or all(sum(n > 1 for n in shape) < 2 for shape in shapes)  # as of biases
-    as_many = taken and flat and len(left) == len(missing)
+    as_many = taken and flat and len(left) == len(missing) and slopes.shape  # no setting
     if near := own or (left[missing.index(i) :] if as_many else []):
         c = near[0]
         said = f"{c.name} has shape {c.values.shape}, expected {slopes.shape} of {slopes.name}"
