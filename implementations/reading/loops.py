@@ -226,7 +226,9 @@ def draws(statement: ast.stmt) -> bool:
     """Whether a statement only shows something, by itself, in an `if` or a loop."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
         return _root(statement.value.func) in DRAWS
-    if isinstance(statement, ast.If | ast.For):
+    if isinstance(statement, ast.For):  # what is appended in one goes on
+        return all(map(draws, [*statement.body, *statement.orelse]))
+    if isinstance(statement, ast.If):
         return all(draws(s) or _keeps(s) for s in [*statement.body, *statement.orelse])
     return False
 

@@ -338,6 +338,7 @@ def test_calls_with_each_example_are_told_from_calls_with_a_batch() -> None:
     [
         ("for w in weights:\n    plt.figure()\n    plt.hist(w)", True),
         ("for w in weights:\n    plt.hist(w)\n    w *= 2", False),
+        ("for w in weights:\n    deltas.append(w)", False),
     ],
 )
 def test_loops_that_draw_are_no_part_of_a_script(text: str, shows: bool) -> None:
