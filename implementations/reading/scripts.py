@@ -4,6 +4,7 @@ import ast
 import inspect
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,7 @@ from samegrad.implementations.reading.turn_losses import is_numbers, losses_of
 from samegrad.implementations.reading.turns import EXAMPLES, RaisedError, Script, is_leaf
 
 Array = Any
+OF_DATA = 6.0  # seconds of this process, for data that are not there: other readings come later
 MOST_WAYS = 2  # to construct what has a method that trains
 DATA = (  # of functions that train
     (Sizes(k=1), "flat"), (Sizes(k=1), "same"), (Sizes(), "same"), (Sizes(), "labels"),
@@ -58,8 +60,9 @@ def script_readings(loaded: Loaded) -> Iterator[Reading]:
         for reading in _of_loop(loop, loaded):
             read = True
             yield reading
+    end = time.process_time() + OF_DATA
     for loop in [*found, *straight(loaded)] if not read else ():
-        for given in with_data(loop, loaded):
+        for given in with_data(loop, loaded, end):
             yield from _of_loop(given, loaded)
 
 

@@ -1,11 +1,13 @@
 """Everything that a file may be, in order, and the verdict on it."""
 
 import itertools
+import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -69,6 +71,7 @@ OF_OTHERS = 3.0  # seconds of this process for each kind of layers beside those 
 WATCHING = 22.0  # the same, for what programs do
 OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
+Item = TypeVar("Item")
 GO_ON = (
     "name the object (FILE:NAME), or say in the file how it is used: `# samegrad: net = ...`, "
     "`# samegrad: loss = ...`, `# samegrad: backward = ...`; a loss that only a loop computes "
@@ -93,7 +96,7 @@ def verdict(
     if hints.net:
         evaluated(hints, "net", loaded)
     made = [_hinted(hints, loaded)] if hints.net else None
-    found = _networks(loaded, name, wishes, made)
+    found = _networks(loaded, name, wishes, made, deadline)
     scripts = script_readings(loaded) if not (name or hints.net) else iter(())
     order = [found, scripts] if _has_networks(loaded) else [scripts, found]
     if not hints.net:
@@ -163,7 +166,7 @@ def _with_left_out(
         of_it = (make for make in ways if make.args[:1] == (classes[name],))
         made = [(make, ["forward"]) for make in of_it]
         until = min(deadline, time.process_time() + OF_OTHERS)
-        alone = judge(_networks(loaded, "", Wishes(), made), until) if made else report
+        alone = judge(_networks(loaded, "", Wishes(), made, until), until) if made else report
         if alone.disagrees:
             return alone
         if alone.verdict == UNDECIDED:
@@ -195,10 +198,25 @@ def raised(error: BaseException) -> CheckReport:
     return CheckReport(NOT_CHECKED, said=said, lines=tuple(lines), advice=(advice,))
 
 
+def before(end: float, items: Iterator[Item]) -> Iterator[Item]:
+    """The items that are asked for before an end, of time.process_time()."""
+    for item in items:
+        if time.process_time() > end:
+            return
+        yield item
+
+
 def _networks(
-    loaded: Loaded, name: str, wishes: Wishes, made: Sequence[Candidate] | None
+    loaded: Loaded,
+    name: str,
+    wishes: Wishes,
+    made: Sequence[Candidate] | None,
+    end: float = math.inf,
 ) -> Iterator[Reading]:
-    """Readings by names, then, where none has a loss of the file's own, by what functions do."""
+    """Readings by names, then, where none has a loss of the file's own, by what functions do.
+
+    None are sought after an end: with most of what runs nothing can be read.
+    """
     groups: list[Callable[[], Iterator[Candidate]]] = (
         [lambda: iter(made)]
         if made
@@ -210,23 +228,23 @@ def _networks(
     for group in groups:
         own = False
         for forms, first, sizes in PASSES:
-            for make, forwards in group():
+            for make, forwards in before(end, group()):
                 chosen = (forwards[:1] if first else forwards[1:]) or [""]
-                for trial in trials(make, sizes, chosen, wishes):
+                for trial in before(end, trials(make, sizes, chosen, wishes)):
                     for reading in _singly_too(trial, wishes, forms):
                         own = own or (reading.own and bool(reading.parameters))
                         yield reading
         if own:  # a network with its loss: its parts by themselves say less
             return
     for sizes, group in itertools.product(WIDE, groups):
-        for make, _ in group():
-            for trial in trials(make, sizes, [""], wishes, (*X_FORMS, "sets")):
+        for make, _ in before(end, group()):
+            for trial in before(end, trials(make, sizes, [""], wishes, (*X_FORMS, "sets"))):
                 for reading in readings(trial, wishes, Y_FORMS, wide=True):
                     if _fits(reading):
                         yield reading
     for group in groups:
-        for make, forwards in group():
-            for given in supplied(make):
+        for make, forwards in before(end, group()):
+            for given in before(end, supplied(make)):
                 for trial in trials(given, Sizes(), [*forwards[:1], ""], wishes, ("rows",)):
                     for reading in readings(trial, wishes, FIRST, wide=True):
                         if _fits(reading):

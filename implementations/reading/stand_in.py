@@ -23,7 +23,6 @@ from samegrad.implementations.reading.turns import RaisedError, Script
 Array = Any
 EXAMPLES = 14  # of which a turn takes half
 MOST_TRIED = 160  # widths and forms
-SECONDS = 6.0  # of this process, for all of them: other readings come after these
 MOST_WIDTHS = 8
 MOST_CLASSES = 30
 WIDEST = 1024
@@ -78,15 +77,20 @@ class Given:
         return np.hstack([labels, X] if self.first else [X, labels])
 
 
-def with_data(loop: Loop, loaded: Loaded) -> Iterator[Loop]:
-    """The loop with data in forms in which a turn runs, where what it loads is not there."""
+def with_data(loop: Loop, loaded: Loaded, end: float) -> Iterator[Loop]:
+    """The loop with data in forms in which a turn runs, where what it loads is not there.
+
+    Args:
+        end: of time.process_time(), after which none are tried.
+    """
+    if time.process_time() > end:
+        return
     missing = _missing(loop, loaded)
     if not missing:
         return
     stored = {n.id for s in missing for n in ast.walk(s)
               if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}  # fmt: skip
     tables = [n for n in stored if _role(n) not in ("X", "y")]
-    end = time.process_time() + SECONDS
     for given in itertools.islice(_forms(loaded, tables), MOST_TRIED):
         if time.process_time() > end:
             return

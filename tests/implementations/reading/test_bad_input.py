@@ -1,6 +1,8 @@
 """Files that do more than define at import: one line each, and the verdict all the same."""
 
+import math
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from samegrad.implementations.contract.texts import not_utf8
 from samegrad.implementations.reading import files, frameworks, loading
 from samegrad.implementations.reading.files import verify_file
+from samegrad.implementations.reading.search import before
 from samegrad.implementations.reading.source import in_contract
 from tests.helpers.read_here import read_here
 
@@ -308,3 +311,18 @@ def test_file_that_stands_in_the_place_of_a_library_is_named(
     assert said.endswith(
         "quopri.py in its folder stands in the place of the library quopri: rename it"
     )
+
+
+def test_nothing_is_sought_after_the_end_of_its_time() -> None:
+    """Calls from which no reading came went on for minutes, and nothing else was tried."""
+    made: list[int] = []
+
+    def networks() -> Iterator[int]:
+        for number in range(3):
+            made.append(number)
+            yield number
+
+    found = [list(before(end, networks())) for end in (0.0, math.inf)]
+
+    assert [[], [0, 1, 2]] == found
+    assert [0, 0, 1, 2] == made
