@@ -4,6 +4,7 @@ import builtins
 import contextlib
 import io
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ ANSWER = "1"  # to what a program asks
 def harmless() -> Iterator[None]:
     """Files are written to memory, nothing waits, what is asked is answered, meanwhile."""
     opened, slept, asked = builtins.open, time.sleep, builtins.input
-
+    limit = sys.getrecursionlimit()
     kept: dict[str, bytes] = {}
 
     def reads(file: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
@@ -47,6 +48,7 @@ def harmless() -> Iterator[None]:
     finally:
         builtins.open = io.open = opened
         time.sleep, builtins.input = slept, asked
+        sys.setrecursionlimit(limit)
         for name, value in held.items():
             setattr(os, name, value)
 
