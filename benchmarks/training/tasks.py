@@ -53,7 +53,6 @@ def _mlp(sizes: Sequence[int], **options: object) -> MLPSpec:
 DIGITS = Data("digits", scaling="image", validation=0.2, last=True, refit=True)
 MNIST = Data("mnist", scaling="image", validation=1 / 12)
 CIFAR = Data("cifar10", scaling="planes", validation=0.1, refit=True)
-SPEEDRUN = Data("mnist", scaling="bytes", validation=1 / 12)
 NEWS = Data("newsgroups", "tfidf", "columns", validation=0.1, refit=True)
 OVERFIT = Recipe(
     _mlp((1, 250, 250, 1), loss="mse", optimizer="adam"), 1000, 0, 0.003, metric="rmse"
@@ -223,7 +222,7 @@ _TASKS = (
     *(
         Task(
             f"speedrun_{percent}",
-            SPEEDRUN,
+            MNIST,
             Recipe(
                 _mlp(sizes, optimizer="adam"), 2, batch_size, rate, "one_cycle", "he_uniform",
                 target=percent / 100, updates=updates, pooled=True,
@@ -234,8 +233,8 @@ _TASKS = (
             family="speedrun",
         )
         for percent, sizes, batch_size, updates, rate in (
-            (97, (196, 128, 64, 10), 128, 800, 0.01),
-            (98, (196, 256, 128, 10), 256, 1200, 0.008),
+            (97, (196, 160, 10), 160, 550, 0.02),
+            (98, (196, 256, 10), 192, 1200, 0.013),
         )
     ),
     Task(

@@ -133,12 +133,11 @@ def scale(X: Array, rows: Array, how: str) -> tuple[Array, Array]:
     """(shift, scale) of X, so that (X - shift) / scale is what the network is fed.
 
     Args:
-        how: "none"; "bytes" (from 0 to 1); "image" (one mean and deviation for all pixels);
-            "planes" (one for each of the three colours); "columns" (each feature on its own, but
-            for zeros and ones).
+        how: "none"; "image" (one mean and deviation for all pixels); "planes" (one for each of
+            the three colours); "columns" (each feature on its own, but for zeros and ones).
     """
-    if how in ("none", "bytes"):
-        return np.zeros(1), np.array([255.0 if how == "bytes" else 1.0])
+    if how == "none":
+        return np.zeros(1), np.ones(1)
     seen = np.asarray(X[rows], np.float64)
     if how == "image":
         return np.array([seen.mean()]), np.array([seen.std()])
