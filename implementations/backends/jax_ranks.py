@@ -53,7 +53,7 @@ def join() -> None:
     if ranks.size() == 1:
         return
     host = os.environ.get(ranks.ADDRESS, ranks.LOOPBACK)
-    port = ranks.group().decided(ranks.free_port() if ranks.rank() == 0 else 0)
+    port = ranks.group().decided(ranks.free_port(1) if ranks.rank() == 0 else 0)
     jax.distributed.initialize(
         f"{host}:{port}",
         ranks.size(),

@@ -27,7 +27,7 @@ LOCAL_RANK = ("LOCAL_RANK", "SLURM_LOCALID")
 LOCAL_SIZE = ("LOCAL_WORLD_SIZE", "SLURM_NTASKS_PER_NODE")
 OF_SLURM = "SLURM_STEP_NODELIST"  # a batch script has the others, too, and is no rank
 ADDRESS, PORT = "MASTER_ADDR", "MASTER_PORT"
-OWN = "SAMEGRAD_PORT"  # for the frameworks' own group, if it is to be a certain one
+OWN = "SAMEGRAD_PORT"  # where the ranks meet, if it is to be a certain one; JAX's is the next one
 LOOPBACK = "127.0.0.1"
 VARIABLES = tuple(name for name, _ in (RANK, SIZE, LOCAL_RANK, LOCAL_SIZE))
 JOIN_SECONDS = 60.0  # for all ranks to have joined; the slowest of them imports a framework
@@ -273,12 +273,16 @@ def decided(value: Any) -> Any:
     return value if size() == 1 else group().decided(value)
 
 
-def free_port() -> int:
-    """A port of this host that nothing listens at, or the one that SAMEGRAD_PORT names."""
+def free_port(number: int = 0) -> int:
+    """A port of this host that nothing listens at, or one of those from SAMEGRAD_PORT on.
+
+    Args:
+        number: of what listens there.
+    """
     import socket
 
     if own := os.environ.get(OWN):
-        return int(own)
+        return int(own) + number
     with socket.socket() as one:
         one.bind(("", 0))
         return int(one.getsockname()[1])

@@ -286,6 +286,14 @@ def test_rows_of_all_ranks_are_the_batch(monkeypatch: pytest.MonkeyPatch) -> Non
     assert list(range(33)) == [row for share, _ in shares for row in share]
 
 
+def test_ports_of_ones_own_are_not_asked_for_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher has one, JAX's coordinator another."""
+    monkeypatch.setenv(ranks.OWN, "29600")
+    assert [29600, 29601] == [ranks.free_port(), ranks.free_port(1)]
+    monkeypatch.delenv(ranks.OWN)
+    assert ranks.free_port() != 29600
+
+
 def test_one_process_is_the_command_of_one_rank() -> None:
     """No launcher where nothing is to be launched."""
     assert command(WORKER) == command(WORKER, ranks=1)
