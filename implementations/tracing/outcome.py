@@ -89,7 +89,7 @@ class Outcome:
         return bool(near and np.nanmax(np.abs(gradient - p.slopes)) <= p.noise)
 
     def _of_one_rate(self, arrays: Sequence[Array | None]) -> list[bool | None]:
-        """Right are those that have the rate of most; without such a rate none is."""
+        """Right are those that have the rate of most, or the only rate; without one none is."""
         factors = [
             None if a is None else _factor(a, p.slopes, self.same)
             for a, p in zip(arrays, self.params, strict=True)
@@ -100,7 +100,8 @@ class Outcome:
             if f and f > 0 and p.slopes.size > 1
         ]
         near = [sum(abs(f - other) <= 1e-3 * f for other in known) for f in known]
-        if not near or 2 * max(near) <= sum(p.slopes.size > 1 for p in self.params):
+        most = 2 * max(near, default=0) > sum(p.slopes.size > 1 for p in self.params)
+        if not near or (not most and max(near) < len(known)):
             return [None if a is None else False for a in arrays]
         rate = known[int(np.argmax(near))]
         return [

@@ -1,7 +1,8 @@
 """The probe of a traced run: values are recorded, or some of them changed on their way."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
@@ -101,6 +102,8 @@ def as_array(value: Any) -> Array | None:
         return np.asarray(value)
     if kind.__name__ == "Tensor" and kind.__module__ == "torch" and value.device.type == "cpu":
         return as_array(value.detach().numpy())
+    if kind.__name__ == "ArrayImpl" and kind.__module__.startswith("jax"):
+        return as_array(np.asarray(value))
     if kind in (list, tuple) and value and _floats(value):
         try:
             return np.array(value, np.float64)
@@ -128,11 +131,19 @@ def like(value: Any, array: Array) -> Any:
         return np.array(array, kind)
     if type(value).__name__ == "Tensor":
         return value.new_tensor(np.asarray(array).tolist())
+    if type(value).__name__ == "ArrayImpl":
+        return sys.modules["jax"].numpy.asarray(array, value.dtype)
     if isinstance(value, float) and np.ndim(array) == 0:
         return type(value)(array)
     if isinstance(value, list | tuple):
         return type(value)(np.asarray(array).tolist())
     return np.array(array)
+
+
+def _eager() -> AbstractContextManager[Any]:
+    """What JAX compiles is run line by line, with values."""
+    jax = sys.modules.get("jax")
+    return jax.disable_jit() if getattr(jax, "__file__", None) else nullcontext()
 
 
 class Tracer:
@@ -155,7 +166,8 @@ class Tracer:
             for function, code in self.codes.items():
                 function.__code__ = code
             probe.mode = mode
-            yield
+            with _eager():
+                yield
         finally:
             probe.mode = OFF
             for function, code in plain.items():

@@ -153,7 +153,8 @@ class Measured:
 
     def _rounding(self, h: float) -> float:
         # Sums inside of a loss are rounded as well: some times its last digit.
-        return 8 * float(np.finfo(float).eps) * max(abs(self.here), 1e-3) / h
+        times, kind = (2, np.float32) if self.step == STEP32 else (8, np.float64)
+        return times * float(np.finfo(kind).eps) * max(abs(self.here), 1e-3) / h
 
     def _scale(self, values: Array) -> float:
         # A probability of 1e-3 in a log curves 1,000 times as much as one of 1.

@@ -1,11 +1,15 @@
 """Lines in large networks, in networks of single numbers, and in what no right gradient needs."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from samegrad.implementations.tracing.probe import Event
+from samegrad.implementations.checking.objects.check import check
+from samegrad.implementations.state.leaves import fixed, leaf_of
+from samegrad.implementations.tracing.outcome import Outcome, Param
+from samegrad.implementations.tracing.probe import Event, as_array
 from samegrad.implementations.tracing.rights import Right
 from samegrad.implementations.tracing.search import orders
 from tests.implementations.tracing.test_explain import explained, loaded
@@ -175,3 +179,69 @@ def test_rounding_of_a_loss_is_no_fault(tmp_path: Path) -> None:
 
     assert [31] == [line.number for line in found]
     assert np.isfinite(loaded(file).loss())
+
+
+def test_updates_are_right_by_the_one_rate_that_they_have() -> None:
+    """Where no other one has a rate at all, of however many."""
+    slopes = [np.array([1.0, -2.0, 3.0]), np.array([0.5, 0.2]), np.array([4.0, 1.0])]
+    leaves = [leaf_of(s, "w", fixed(s)) for s in slopes]
+    params = [Param("w", s, leaf) for s, leaf in zip(slopes, leaves, strict=True) if leaf]
+    updates = [np.array([1.0, 2.0, 3.0]), 0.01 * slopes[1], np.array([4.0, -1.0])]
+    outcome = Outcome(params, lambda _: updates, 1e-5, free=True)
+
+    assert [False, True, False] == outcome.judge(None)
+    updates[2] = 0.7 * slopes[2]
+    assert [False, False, False] == outcome.judge(None)
+
+
+def test_arrays_of_jax_are_read() -> None:
+    """By what they are called: JAX itself need not be there."""
+
+    class ArrayImpl:
+        def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+            return np.arange(3.0)
+
+    ArrayImpl.__module__ = "jaxlib._jax"
+
+    assert np.array_equal(np.arange(3.0), as_array(ArrayImpl()))
+
+
+COMPILED = """import jax
+import jax.numpy as jnp
+import numpy as np
+
+rng = np.random.default_rng(0)
+X, y = jnp.asarray(rng.normal(size=(6, 3))), jnp.asarray(rng.normal(size=(6, 2)))
+params = [jnp.asarray(rng.normal(size=(3, 4))), jnp.asarray(rng.normal(size=(4, 2)))]
+
+
+@jax.jit
+def forward(params):
+    h = jnp.tanh(X @ params[0])
+    return h, h @ params[1]
+
+
+def loss():
+    return jnp.mean((forward(params)[1] - y) ** 2)
+
+
+@jax.jit
+def backward(params):
+    h, out = forward(params)
+    d = (out - y) / 6
+    return [X.T @ (d @ params[1].T * (1 - h**2)), h.T @ d]
+"""
+
+
+@pytest.mark.full
+def test_line_is_named_of_what_jax_compiles(tmp_path: Path) -> None:
+    """It is run line by line for that."""
+    pytest.importorskip("jax")
+    file = tmp_path / "net.py"
+    file.write_text(COMPILED.replace("(out - y) / 6", "out - y"))
+    net = loaded(file)
+    backward, params = net.backward, net.params
+
+    report = check(params, net.loss, lambda: backward(params), (net.X, net.y))
+
+    assert ["net.py:23"] == [line.partition(": ")[0] for line in report.lines], report
