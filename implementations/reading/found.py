@@ -87,12 +87,12 @@ class Found:
         partly = [m for m in self.compared.partly if m.factor > 0 or not reading.own]
         sizes = [round(m.factor, 9) for m in partly]
         # Of as many one way as another, its own loss is meant as it is; of another, by the most
-        # numbers: a factor is forgotten of biases rather than of weights.
+        # numbers: a factor is forgotten of biases rather than of weights. Most steps go down.
         numbers = [int(np.prod(m.shape)) for m in partly]
 
         def most(size: float) -> tuple[float, ...]:
             alike = [n for n, s in zip(numbers, sizes, strict=True) if s == size]
-            return (len(alike), reading.own and size == 1, sum(alike))
+            return (len(alike), size > 0, reading.own and size == 1, sum(alike))
 
         return common or max(set(sizes), key=most, default=1.0)
 

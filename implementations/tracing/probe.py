@@ -142,7 +142,7 @@ def like(value: Any, array: Array) -> Any:
 
 def _eager() -> AbstractContextManager[Any]:
     """What JAX compiles is run line by line, with values."""
-    jax = sys.modules.get("jax")
+    jax: Any = sys.modules.get("jax")
     return jax.disable_jit() if getattr(jax, "__file__", None) else nullcontext()
 
 
