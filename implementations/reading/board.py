@@ -17,7 +17,7 @@ from samegrad.implementations.reading.ambiguous import (
     targets_too,
     weights_too,
 )
-from samegrad.implementations.reading.bodies import reads_unasked, takes_last
+from samegrad.implementations.reading.bodies import reads_unasked, takes_last, turns
 from samegrad.implementations.reading.bounded import unless_too_long
 from samegrad.implementations.reading.names import PENALTIES, plain, role, width, words
 
@@ -27,6 +27,7 @@ Plan = tuple[tuple[str, str], ...]
 MOST_PLANS = 24  # of one function
 NETS = ("model", "net", "network", "nn", "mlp", "ann", "neural_net")  # names of one as an argument
 VALIDATION = {"X val": "X", "y val": "y"}  # roles of other data that may be the same
+TURNED = ("X.T", "y.T")  # keys of data, transposed
 RATE = 1e-3  # learning rate of a step, whose change divided by it is the gradient
 
 
@@ -210,6 +211,8 @@ class Board:
         if key == "pairs":  # a mini-batch of (x, y)
             pair = (self.values["X"], self.values["y"])
             return [pair, tuple(map(turned, pair))] if "#more" in self.values else [pair]
+        if key in TURNED:
+            return np.transpose(self.values[key[0]])
         if key == "out" and callable(self.values["out"]):
             return self.values["out"]()
         return self.values[key]
@@ -276,11 +279,11 @@ def plans(
             keys = ["params"]
         if not keys and p.default is inspect.Parameter.empty:
             return
+        if keys in (["X"], ["y"]) and purpose == "step" and turns(function, p.name):
+            keys = [*keys, f"{keys[0]}.T"]  # that of a forward pass may be the other way round
         if keys:
             first = "*" if p.kind is inspect.Parameter.POSITIONAL_ONLY else ""
             choices.append([(f"{first}{p.name}", key) for key in keys])
-        elif p.default is not inspect.Parameter.empty:
-            continue
     if "params" in board.values:
         weights_too(choices)
     if purpose != "forward" and not any(key == "y" for keys in choices for _, key in keys):
@@ -297,7 +300,7 @@ def sure(plan: Plan) -> bool:
     return all(
         key[0] in "@=#"
         or key in name
-        or role(name.strip("*")) in (key, alike.get(key.split("[")[0]))
+        or role(name.strip("*")) in (key.removesuffix(".T"), alike.get(key.split("[")[0]))
         for name, key in plan
     )
 

@@ -35,6 +35,15 @@ def reads_unasked(function: Callable[..., Any], name: str) -> bool:
     return not asked and any(isinstance(n, ast.Name) and n.id == name for n in nodes)
 
 
+def turns(function: Callable[..., Any], name: str) -> bool:
+    """Whether a body puts the transpose of a parameter in its place: others are given that."""
+    return any(
+        isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name
+        and ast.unparse(node.value) in (f"{name}.T", f"{name}.transpose()", f"np.transpose({name})")
+        for node in _nodes(function)
+    )  # fmt: skip
+
+
 def _nodes(function: Callable[..., Any] | CodeType) -> list[ast.AST]:
     try:
         return list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))))

@@ -75,7 +75,9 @@ def gradients_of(
         tried = 0
         for plan in plans(function, trial.board, keys, purpose):
             # A step may need what a backward pass has left in the object.
-            alone = [None] if not ran or any(key in ("X", "pairs") for _, key in plan) else []
+            alone = (
+                [None] if not ran or any(key in ("X", "X.T", "pairs") for _, key in plan) else []
+            )
             behind: Sequence[Backward | None] = [None, *(ran[:2] if not plan else [])]
             told = [first for first in ran[:2] if any(key == "y" for _, key in first.plan)]
             if told and not trial.takes_targets and all(key != "y" for _, key in plan):

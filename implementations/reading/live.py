@@ -15,7 +15,7 @@ import numpy as np
 
 from samegrad.implementations.contract.spec import MLPSpec, Params
 from samegrad.implementations.reading import layouts, names
-from samegrad.implementations.reading.board import Plan, Sizes, in_form, rows_of
+from samegrad.implementations.reading.board import TURNED, Plan, Sizes, in_form, rows_of
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.gradients import Backward, Change, ThroughGraph
 from samegrad.implementations.reading.layouts import Layout, kind_of
@@ -303,7 +303,7 @@ class _Fixed:
 def _getter(key: str, live: Live, out: str = "") -> Call:
     """What gives the value of a key of the board."""
     trial = live.trial
-    if key in ("X", "y", "n", "pairs"):
+    if key in ("X", "y", "n", "pairs", *TURNED):
         get = operator.attrgetter(key)
         return lambda batch, returned: get(batch)
     if key == "#Y":

@@ -143,6 +143,26 @@ def test_number_without_a_gradient_has_none_of_another_shape() -> None:
     assert any("net.eps changes the loss and has no gradient" in r for r in report.remarks)
 
 
+def test_step_that_turns_its_data_is_given_them_turned_as_well() -> None:
+    """A forward pass of columns, and a fit of rows, which it transposes."""
+
+    def fit(X: Any, y: Any) -> Any:
+        if y.ndim > 1:
+            y = y.T
+        X = X.T
+        return X, y
+
+    def train(X: Any, y: Any) -> Any:
+        return X.T, y.T
+
+    board = Board(Sizes(), {"X": np.zeros((4, 5)), "y": np.zeros((3, 5))})
+    ways = [[tuple(dict(plan).values()) for plan in plans(f, board, [], "step")]
+            for f in (fit, train)]  # fmt: skip
+
+    assert ways == [[("X", "y"), ("X", "y.T"), ("X.T", "y"), ("X.T", "y.T")], [("X", "y")]]
+    assert [(5, 4), (5, 3)] == [board[key].shape for key in ways[0][-1]]
+
+
 def test_batch_of_a_fit_is_as_large_as_its_data() -> None:
     """Of 5 examples a mean over 32 was none of a usual loss; one by one is left as it is."""
 
