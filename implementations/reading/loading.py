@@ -152,7 +152,7 @@ def load(
     statements = [statement for part in parts for statement in part.tree.body]
     isolate(path)
     remarks = [f"{part.shown}: {part.fault}; nothing of it was run" for part in parts if part.fault]
-    stubs = _Stubs()
+    stubs = Stubs()
     sys.meta_path.append(stubs)
     if libraries_first:  # and they find nothing beside it that is called like an optional part
         with without_here():
@@ -233,7 +233,7 @@ def _module(name: str, path: Path) -> types.ModuleType:
 
 
 def _run(
-    name: str, path: Path, parts: Sequence[Block], stubs: "_Stubs", package: str = ""
+    name: str, path: Path, parts: Sequence[Block], stubs: "Stubs", package: str = ""
 ) -> tuple[types.ModuleType, BaseException | None]:
     """Run all of it, as an import would; the exception that ended it, or None."""
     while True:
@@ -273,7 +273,7 @@ def _define(
     body: Sequence[ast.stmt],
     module: types.ModuleType,
     remarks: list[str],
-    stubs: "_Stubs",
+    stubs: "Stubs",
 ) -> None:
     """Run the statements that define something, each by itself."""
     for statement in body:
@@ -298,7 +298,7 @@ def _define(
             break
 
 
-def _imports(statements: Sequence[ast.stmt], stubs: "_Stubs") -> None:
+def _imports(statements: Sequence[ast.stmt], stubs: "Stubs") -> None:
     """Import what is installed before the clock of the file begins."""
     for node in (n for s in statements for n in ast.walk(s)):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -317,7 +317,7 @@ def _imports(statements: Sequence[ast.stmt], stubs: "_Stubs") -> None:
                 continue
 
 
-def _missing(stubs: "_Stubs") -> list[str]:
+def _missing(stubs: "Stubs") -> list[str]:
     if not stubs.names:
         return []
     return [f"not installed here, so a stub stands for it: {', '.join(sorted(stubs.names))}"]
@@ -330,11 +330,17 @@ def imported_torch() -> Any:
     return torch if isinstance(module, type) else None
 
 
-class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Modules that are not installed: they import, and fail where something of them is used."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: Callable[..., Any] | None = None) -> None:
+        """No module yet.
+
+        Args:
+            instead: given the name of what is called, and arguments; it may return NotImplemented.
+        """
         self.names: set[str] = set()
+        self.instead = instead
 
     def add(self, name: str | None) -> bool:
         """Whether it is a new one."""
@@ -344,13 +350,23 @@ class _Stubs(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self.names.add(top)
         return True
 
+    def answer(self) -> None:
+        """Let modules that are stubs already give the same."""
+        for module in list(sys.modules.values()):
+            if isinstance(module, _StubModule):
+                vars(module)["__instead"] = self.instead
+
     def find_spec(self, name: str, *_: object) -> importlib.machinery.ModuleSpec | None:
+        """Of a module that is one of them."""
         if name.split(".")[0] not in self.names:
             return None
         return importlib.machinery.ModuleSpec(name, self, is_package=True)
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
-        return _StubModule(spec.name)
+        """One with nothing in it but stubs."""
+        made = _StubModule(spec.name)
+        vars(made)["__instead"] = self.instead
+        return made
 
     def exec_module(self, module: types.ModuleType) -> None:
         """There is nothing in it."""
@@ -360,23 +376,27 @@ class _StubModule(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Stub(f"{self.__name__}.{name}")
+        return _Stub(f"{self.__name__}.{name}", vars(self).get("__instead"))
 
 
 class _Stub:
     """Something of a module that is not installed."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, instead: Callable[..., Any] | None = None) -> None:
+        self._name, self._instead = name, instead
 
-    def __call__(self, *_: object, **__: object) -> NoReturn:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        if self._instead is not None:
+            given = self._instead(self._name, *args, **kwargs)
+            if given is not NotImplemented:
+                return given
         top = self._name.split(".")[0]
         raise ImportError(f"{self._name} is used, and {top} is not installed here")
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _Stub(f"{self._name}.{name}")
+        return _Stub(f"{self._name}.{name}", self._instead)
 
     def __mro_entries__(self, bases: object) -> tuple[type, ...]:
         return ()

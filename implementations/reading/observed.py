@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.reading.replayed import TURN, Quantity, Replay
+from samegrad.implementations.reading import names
+from samegrad.implementations.reading.replayed import ALL, TURN, Quantity, Replay
 
 Array = Any
 NUDGE = 1e-3
-MOST_CHANGED = 20_000  # numbers that a turn changes
+MOST_CHANGED = 300_000  # numbers that a turn changes
 MOST_SEARCHED = 200  # runs, to find where targets come from
+WEIGHTS = re.compile(r"weight|bias|theta|param|coef|kernel|pesos|poids")
 MOST_SOURCES = 12
 INDEX = re.compile(r"\[\d+\]")
 
@@ -31,8 +33,7 @@ class Observed:
         if not self.changed or size > MOST_CHANGED:
             raise ValueError("nothing changes, or too much")
         for name in self.changed:
-            if INDEX.search(name):
-                replay.groups.setdefault(of_layer(name), []).append(name)
+            replay.groups.setdefault(of_layer(name), []).append(name)
         self.base, _ = replay.run()
         self.codes: list[Any] = [replay.code, *replay.codes]
         again, _ = replay.run()
@@ -41,7 +42,18 @@ class Observed:
             if key in again and again[key].shape == value.shape
             and np.array_equal(again[key], value, equal_nan=True) and np.isfinite(value).all()
         }  # fmt: skip
-        self.depends = {p: self.followers(m) for p, m in by_pattern(self.changed).items()}
+        lasting = [n for n in self.changed if self._lasts(n)]
+        self.depends = {p: self.followers(m) for p, m in by_pattern(lasting).items()}
+
+    def _lasts(self, path: str) -> bool:
+        """Whether numbers may be weights: what a function binds anew has a name like theirs."""
+        variable = re.fullmatch(r"net\['(\w+)'\]", path)
+        if variable is None or self.replay.turn.variables is None:
+            return True
+        name = variable[1]
+        bound = name in self.replay.stored
+        called = names.WEIGHT.fullmatch(names.plain(name)) or WEIGHTS.search(name.lower())
+        return not bound or called is not None
 
     def moved(self, members: Iterable[str]) -> dict[str, Array]:
         """Other numbers for some places."""
@@ -89,14 +101,35 @@ class Observed:
             return False
         return any(n in now and not np.array_equal(now[n], self.after[n]) for n in weights)
 
+    def follow_themselves(self, weights: Sequence[str]) -> bool:
+        """Whether changes of weights depend on them: what only adds up is none."""
+        moved = self.moved(weights)
+        _, now = self.replay.run(moved, set(), weights)
+        return any(
+            n in now and not np.allclose(now[n] - moved[n], self.after[n] - self.before[n], 1e-9)
+            for n in weights
+            if n in self.after
+        )
+
     def buffers(self, weights: Sequence[str]) -> list[str]:
-        """Numbers that a step goes by beside the gradient, such as a momentum."""
+        """Numbers that a step goes by beside the gradient, such as a momentum; none is a rate."""
         found = []
+        moving = [n for n in self.changed if n in weights]
         for members in by_pattern([n for n in self.changed if n not in weights]).values():
             _, now = self.replay.run(self.moved(members), set(), weights)
-            if any(n in now and not np.array_equal(now[n], self.after[n]) for n in weights):
+            if not any(n in now and not np.array_equal(now[n], self.after[n]) for n in moving):
+                continue
+            zeros = {n: np.zeros_like(self.before[n]) for n in members}
+            _, now = self.replay.run(zeros, set(), weights)
+            if all(n in now and not np.array_equal(now[n], self.before[n]) for n in moving):
                 found += members
         return found
+
+    def whole(self, key: Quantity) -> bool:
+        """Whether a quantity is all that there is of its kind: of one value, or each of several."""
+        if key[3] == ALL:
+            return not self.stable((*key[:3], 0))
+        return key[3] == 0 and self.stable(key)
 
     def stable(self, key: Quantity) -> bool:
         """Whether a quantity has one value in a turn, however often it is computed."""

@@ -24,9 +24,11 @@ from samegrad.implementations.reading.watching import Turn, Written, copied
 from samegrad.implementations.state.reach import Reached
 
 Array = Any
-Quantity = tuple[str, int, str, int]  # function, its line, variable; which return: first 0, last -1
+Quantity = tuple[str, int, str, int]  # function, its line, variable, which return: first 0, last -1
 RETURNED = "returned"
 TURN = "turn"
+ALL = 1  # which returns: each of them
+MOST_TIMES = 200
 STATE = "net"
 PRIVATE = re.compile(r"__\w*?(?<!__)")  # which the compiler names by the class
 MOST_NUMBERS = 20_000  # in a quantity
@@ -43,6 +45,7 @@ class Replay:
         data: of all numbers in them.
         groups: names of what a turn changes, with the paths of their numbers.
         inner: variables that loops within a turn change.
+        stored: variables that a turn binds anew.
         owners: objects of the user's classes.
         codes: of the user's functions that the last turn ran.
     """
@@ -71,6 +74,11 @@ class Replay:
         ]
         stored = [n for loop in within for n in ast.walk(loop) if isinstance(n, ast.Name)]
         self.inner = {n.id for n in stored if isinstance(n.ctx, ast.Store)}
+        bound = [n for s in turn.loop.node.body for n in ast.walk(s) if isinstance(n, ast.Assign)]
+        targets = [n for b in bound for t in b.targets for n in ast.walk(t)]
+        self.stored = {
+            n.id for n in targets if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
         self.code, self.function = _compiled(turn.loop, turn, local)
         reached = Reached(closures=False).add(self.root, "net")
         self.places = [Place(leaf) for leaf in reached.leaves]
@@ -136,6 +144,7 @@ class Replay:
                         numbers = [np.ravel(leaf.read()) for leaf in leaves if leaf is not None]
                         seen.found[(STATE, 0, name, 0)] = np.concatenate(numbers)
                         seen.found[(STATE, 0, name, -1)] = seen.found[(STATE, 0, name, 0)]
+            seen.stacked()
             after = {}
             for path in read:
                 leaf = leaf_at(self.root, path)
@@ -156,6 +165,7 @@ class _Seen:
     def __init__(self, wanted: set[Quantity] | None, code: CodeType) -> None:
         self.found: dict[Quantity, Array] = {}
         self.ends: dict[str, Any] = {}
+        self.several: dict[tuple[str, int, str], list[Array]] = {}
         self.code = code
         self.wanted = wanted
         self.codes: set[CodeType] = set()
@@ -199,6 +209,14 @@ class _Seen:
         if numbers is not None:
             self.found.setdefault((*key, 0), numbers)
             self.found[(*key, -1)] = numbers
+            if len(several := self.several.setdefault(key, [])) <= MOST_TIMES:
+                several.append(numbers)
+
+    def stacked(self) -> None:
+        """Put together what was computed several times."""
+        for key, several in self.several.items():
+            if 1 < len(several) <= MOST_TIMES and len({v.shape for v in several}) == 1:
+                self.found[(*key, ALL)] = np.stack(several)
 
 
 def numeric(value: Any) -> Array | None:

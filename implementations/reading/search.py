@@ -114,8 +114,8 @@ def verdict(
         fit = judge(fit_readings(loaded, name, made[0][0] if made else None), deadline)
         report = report if fit.verdict == NOT_CHECKED else fit
     hinted = name or hints.net or hints.loss or hints.backward
-    if report.verdict in (NOT_CHECKED, UNDECIDED) and not (report.matches or hinted):
-        of_loop = of_passes(loaded)
+    if report.verdict in (NOT_CHECKED, UNDECIDED) and not hinted:
+        of_loop = of_passes(loaded) if not report.matches else None
         report = report if of_loop is None else of_loop
         seen = _of_programs(loaded, report)
         report = report if seen is None else seen
@@ -137,10 +137,12 @@ def verdict(
 
 def _of_programs(loaded: Loaded, report: CheckReport) -> CheckReport | None:
     """What programs do with the file's network, where nothing else has told of a gradient."""
-    if not loaded.watch or report.matches or imported_torch() is not None:
+    undecided = report.verdict in (NOT_CHECKED, UNDECIDED)
+    if not (loaded.watch and undecided) or imported_torch() is not None:
         return None
     seen = judge(watched_readings(loaded), time.process_time() + WATCHING)
-    return seen if seen.verdict != NOT_CHECKED and seen.matches else None
+    better = seen.agrees or seen.disagrees or not report.matches
+    return seen if seen.matches and better else None
 
 
 def _with_left_out(

@@ -24,8 +24,12 @@ from samegrad.implementations.reading.watching import watched
 
 Array = Any
 SECONDS = 12.0  # of this process, for all readings of what programs do
+SUMS = re.compile(r"^(?!.*(?:mom|rms|vel|adam)).*grad")  # names of what may not start from zero
 MOST_PAIRS = 4  # of outputs and targets that are tried
 MOST_TARGETS = 8  # different values of what may be targets
+MOST_CLASSES = 100
+LEAST_WEIGHTS = 3
+CLEAR = 1e-4  # of the largest, above which a sign is none of rounding
 MOST_OWN = 3  # losses of the program's own
 
 
@@ -81,6 +85,10 @@ class _Group:
 def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
     for (out, y), patterns in list(_pairs(seen))[:MOST_PAIRS]:
         groups = [g for g in _groups(seen, patterns) if out in seen.followers(g.members)]
+        if sum(g.array.size for g in groups) < LEAST_WEIGHTS or not seen.follow_themselves(
+            [m for g in groups for m in g.members]
+        ):
+            continue
         yield from _of_pair(seen, groups, out, y, path, asked)
 
 
@@ -90,13 +98,15 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
     Outputs do not depend on what targets come from, and what becomes of the weights does.
     """
     anything = set().union(*seen.depends.values()) if seen.depends else set()
-    fixed = [k for k in seen.quantities if k not in anything and k[3] == 0 and seen.stable(k)]
+    fixed = [k for k in seen.quantities if k not in anything and seen.whole(k)]
     changing = [k for k in seen.base if k[3] == -1 and k not in anything and not seen.stable(k)]
     last = [seen.base[k].tobytes() for k in changing if names.role(_word(k)) == "y"]
-    outs = [k for k in seen.quantities if k in anything and k[3] == 0 and seen.stable(k)]
+    outs = [k for k in seen.quantities if k in anything and seen.whole(k)]
+    outs = [k for k in outs if "<" not in k[0].rpartition(".")[2]]  # of comprehensions
     called = [k for k in fixed if names.role(_word(k)) == "y"]
     others = [k for k in fixed if k not in called and names.role(_word(k)) not in ("X", "lr", "n")]
-    for targets in (called, others):
+    plainly = [k for k in called if len(_word(k)) > 1 or _word(k).lower() == "y"]
+    for targets in (plainly, [k for k in called if k not in plainly], others):
         found = []
         sources: dict[bytes, list[tuple[str, set[Quantity]]]] = {}
         for y in targets:
@@ -147,7 +157,7 @@ def _wanted(y: Array, out: Array) -> Array | None:
             if len(labels) == n and k > 1 and labels.max() < k:
                 rows = np.eye(k)[labels.astype(int)]
                 return rows if (n, k) == out.shape else rows.T
-    if whole and labels.size == 1 and out.ndim == 1 and labels[0] < out.size > 1:
+    if whole and labels.size == 1 and out.ndim == 1 and labels[0] < out.size <= MOST_CLASSES:
         return np.eye(out.size)[int(labels[0])]
     return None
 
@@ -181,7 +191,7 @@ def _groups(seen: Observed, patterns: Sequence[str]) -> list[_Group]:
 
 def _shown(path: str) -> str:
     """A path as one writes it."""
-    return re.sub(r"^net\['(\w+)'\]", r"\1", path)
+    return re.sub(r"\['(\w+)'\]", r".\1", path.removeprefix("net")).removeprefix(".")
 
 
 def _of_pair(
@@ -199,7 +209,7 @@ def _of_pair(
             found |= group.values()
         return found
 
-    buffers = [n for n in seen.buffers(paths) if "grad" not in n.lower()]
+    buffers = [n for n in seen.buffers(paths) if not SUMS.search(n.lower())]
     zeros = {n: np.zeros_like(seen.before[n]) for n in buffers}
 
     def backward() -> dict[str, Array]:
@@ -211,6 +221,21 @@ def _of_pair(
             )
             for g in groups
             if all(m in after and after[m].shape == given[m].shape for m in g.members)
+        }
+
+    sized = {g.array.shape for g in groups}
+    kept = {
+        k for k, v in seen.quantities.items()
+        if (k[3] == 0 and {v.shape, v.shape[::-1]} & sized) or (v.ndim == 1 and seen.whole(k))
+    }  # fmt: skip
+
+    def variables() -> dict[str, Array]:
+        given = values() | zeros
+        found, after = seen.replay.run(given, kept, paths)
+        return {
+            _told(key): value
+            for key, value in found.items()
+            if any(_goes_by(g.gathered(given) - g.gathered(after), value) for g in groups)
         }
 
     def computed(key: Quantity) -> Array:
@@ -229,9 +254,8 @@ def _of_pair(
     within = f"in {function} " if function else ""
     program = f" by {path.name}" if path != asked else ""
     how = f"its own run{program}, one turn of the loop {within}({where})"
-    how += f": outputs are {_told(out)}, targets {_told(y)}, gradient from the update"
-    if buffers:
-        how += f", {_shown(of_layer(buffers[0]))} at zero"
+    how += f": outputs are {_told(out)}, targets {_told(y)}"
+    zero = f", {_shown(of_layer(buffers[0]))} at zero" if buffers else ""
     slopes: dict[str, dict[str, Any]] = {}
     kinds: list[tuple[Callable[[], float], str, bool]] = [
         (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], True)
@@ -244,13 +268,30 @@ def _of_pair(
                 continue
         except (Exception, SystemExit):
             continue
+        common: dict[str, Any] = {
+            "own": mine, "loss_name": name, "batched": many > 1, "examples": many,
+            "certain": not (mine and names.WEAK.fullmatch(names.plain(name))),
+            "outputs": outputs, "slopes": slopes.setdefault(name, {}), "variables": True,
+            "printed": mine,
+        }  # fmt: skip
         yield Reading(
-            net, places(net, "net"), loss, backward, (), how, mine, name,
-            step=True, rated=rate is not None, batched=many > 1,
-            certain=not (mine and names.WEAK.fullmatch(names.plain(name))),
-            examples=many, outputs=outputs, slopes=slopes.setdefault(name, {}),
-            functions=seen.codes, users=[], variables=True, printed=mine,
+            net, places(net, "net"), loss, backward, (), f"{how}, gradient from the update{zero}",
+            step=True, rated=rate is not None, functions=seen.codes, **common,
         )  # fmt: skip
+        if buffers:
+            used = f"{how}, gradient from its variables, which the update goes by"
+            yield Reading(net, places(net, "net"), loss, variables, (), used, **common)
+
+
+def _goes_by(update: Array, values: Array) -> bool:
+    """Whether an update has the signs of some values."""
+    for form in (values, values.T):
+        if form.size == update.size and np.any(form):
+            signs = np.sign(np.reshape(form, update.shape))
+            known = np.abs(np.reshape(form, update.shape)) > CLEAR * np.max(np.abs(form))
+            if np.array_equal(signs[known], np.sign(update)[known]):
+                return True
+    return False
 
 
 def _sizes(target: Array) -> tuple[int, int]:

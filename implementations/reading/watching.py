@@ -20,10 +20,12 @@ import numpy as np
 
 from samegrad.implementations.contract.sources import is_users
 from samegrad.implementations.contract.texts import UNPARSABLE
+from samegrad.implementations.reading import absent
 from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.harmless import harmless
-from samegrad.implementations.reading.loading import Loaded, execute
+from samegrad.implementations.reading.hinted import flat
+from samegrad.implementations.reading.loading import MOST_STUBS, Loaded, Stubs, execute
 from samegrad.implementations.reading.loops import updated
 from samegrad.implementations.reading.source import Block, blocks, folder_of_data
 
@@ -83,7 +85,7 @@ class Turn:
         depth: calls around it.
         number: of the turn.
         ids: of what the variables of the loop held.
-        changes: whether numbers that were there before are others after it.
+        changes: at how many places numbers that were there before are others after it.
     """
 
     loop: Written
@@ -93,7 +95,7 @@ class Turn:
     depth: int
     number: int
     ids: dict[str, int]
-    changes: bool = False
+    changes: int = 0
 
 
 @dataclass
@@ -194,7 +196,7 @@ class _Watch:
         self.blocks: list[Block] = []
         self.begins = time.process_time()
         self.ends = self.begins + SECONDS
-        self.done = False
+        self.done = self.digits = False
 
     def run(self) -> list[Turn]:
         """The turns that change something, innermost first."""
@@ -202,6 +204,7 @@ class _Watch:
             self.blocks = blocks(self.path)
         except (OSError, *UNPARSABLE):
             return []
+        self.digits = absent.meant("".join(block.source for block in self.blocks))
         for block in self.blocks:
             self.loops[block.filename] = _loops(block.tree, block.filename)
         module = types.ModuleType("__main__")
@@ -212,7 +215,7 @@ class _Watch:
         try:
             os.chdir(folder_of_data(self.path) or self.path.parent)
             sys.modules["__main__"] = module
-            with harmless(), at_most(SECONDS):
+            with harmless(self.digits), at_most(SECONDS):
                 np.random.seed(0)
                 random.seed(0)
                 sys.settrace(self._called)
@@ -232,14 +235,27 @@ class _Watch:
         )
 
     def _run(self, module: types.ModuleType) -> None:
+        """Run the statements; what raises is left out, as what shows something may."""
+        stubs = Stubs(absent.called)
+        sys.meta_path.append(stubs)
+        stubs.answer()
         for block in self.blocks:
-            notebook = block.filename != str(self.path)
-            for part in [[s] for s in block.tree.body] if notebook else [block.tree.body]:
-                try:
-                    execute(part, block.filename, vars(module))
-                except Exception as error:
-                    if self.done or isinstance(error, TooLongError) or not notebook:
-                        raise
+            for statement in flat(block.tree.body):
+                self._statement(statement, block.filename, module, stubs)
+
+    def _statement(
+        self, statement: ast.stmt, filename: str, module: types.ModuleType, stubs: Stubs
+    ) -> None:
+        for _ in range(MOST_STUBS):
+            try:
+                execute([statement], filename, vars(module))
+            except ModuleNotFoundError as error:
+                if stubs.add(error.name) or _moved(error.name or ""):
+                    continue
+            except (Exception, SystemExit) as error:
+                if self.done or isinstance(error, TooLongError):
+                    raise
+            return
 
     def _called(self, frame: types.FrameType, *_: Any) -> Any:
         name = frame.f_code.co_filename
@@ -282,7 +298,7 @@ class _Watch:
         state.count += 1
         if state.count > TURNS + 1:
             now = time.process_time()
-            seen = state.count > MANY and any(t.changes for t in state.turns)
+            seen = state.count > MANY and _is_seen(state)
             if now > self.ends or (seen and now > self.begins + SOME):
                 self._stop()
             return
@@ -291,7 +307,7 @@ class _Watch:
             before.changes = _differ(before, frame)
         if state.count > TURNS:
             outermost = not self._within(frame, loop)
-            if outermost and any(t.changes for t in state.turns):
+            if outermost and _is_seen(state):
                 self._stop()
             return
         spaces = self._spaces(frame)
@@ -336,6 +352,15 @@ class _Watch:
         return is_users(file) and Path(file).is_relative_to(self.path.parent.parent)
 
 
+def _moved(name: str) -> bool:
+    """Whether what a module had is in the one around it by now; it then stands for that."""
+    above = name.rpartition(".")[0]
+    if above not in sys.modules or name in sys.modules:
+        return False
+    sys.modules[name] = sys.modules[above]
+    return True
+
+
 def _depth(frame: types.FrameType) -> int:
     depth, now = 0, frame.f_back
     while now is not None:
@@ -343,8 +368,13 @@ def _depth(frame: types.FrameType) -> int:
     return depth
 
 
-def _differ(turn: Turn, frame: types.FrameType) -> bool:
-    """Whether numbers that were there before the turn are others by now."""
+def _is_seen(state: _State) -> bool:
+    """Whether a loop trains: what only fills one array is another one."""
+    return any(turn.changes >= LEAST_CHANGED for turn in state.turns)
+
+
+def _differ(turn: Turn, frame: types.FrameType) -> int:
+    """At how many places numbers that were there before the turn are others by now."""
     pairs = [(held, data_of(space)) for space, held in turn.spaces]
     if turn.variables is not None:
         pairs.append((turn.variables, dict(frame.f_locals)))
@@ -362,10 +392,8 @@ def _differ(turn: Turn, frame: types.FrameType) -> bool:
             if name in news:
                 a, b = place.read(), news[name].read()
                 if np.shape(a) == np.shape(b) and not np.array_equal(a, b):
-                    changed += 1 if np.ndim(a) == 0 else LEAST_CHANGED
-        if changed >= LEAST_CHANGED:
-            return True
-    return False
+                    changed += 1
+    return changed
 
 
 def _loops(tree: ast.Module, filename: str) -> dict[int, Written]:
