@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.replayed import ALL, TURN, Quantity, Replay
+from samegrad.implementations.reading.replayed import ALL, STATE, TURN, Quantity, Replay
 
 Array = Any
 NUDGE = 1e-3
@@ -44,6 +44,12 @@ class Observed:
         }  # fmt: skip
         lasting = [n for n in self.changed if self._lasts(n)]
         self.depends = {p: self.followers(m) for p, m in by_pattern(lasting).items()}
+        self.weights = self._followed()
+
+    def _followed(self) -> set[str]:
+        """Patterns of what functions go by, beside what it is itself after the turn."""
+        own = {p: {k for k in self.quantities if k[0] == STATE} for p in self.depends}
+        return {p for p, followers in self.depends.items() if followers - own[p]}
 
     def _lasts(self, path: str) -> bool:
         """Whether numbers may be weights: what a function binds anew has a name like theirs."""

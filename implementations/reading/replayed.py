@@ -20,7 +20,8 @@ from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place
 from samegrad.implementations.reading.harmless import harmless
 from samegrad.implementations.reading.loops import draws
-from samegrad.implementations.reading.watching import Turn, Written, copied
+from samegrad.implementations.reading.watching import Turn, copied
+from samegrad.implementations.reading.written import Written
 from samegrad.implementations.state.reach import Reached
 
 Array = Any
@@ -255,13 +256,14 @@ def _compiled(
     turns = ast.List([ast.Constant(0)], ast.Load())
     once = ast.For(ast.Name("_turn", ast.Store()), turns, body, [])
     once.lineno, once.end_lineno, once.col_offset = loop.node.lineno, loop.node.end_lineno, 0
+    whole = body if isinstance(loop.node, ast.FunctionDef) else [once]
     if turn.variables is None:
         tree = ast.fix_missing_locations(ast.Module([once], []))
         return compile(tree, loop.filename, "exec", dont_inherit=True), None
     given = [n for n in local if n.isidentifier() and n not in loop.shared and n != "__class__"]
     shared: list[ast.stmt] = [ast.Global(sorted(loop.shared))] if loop.shared else []
     arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
-    made = ast.FunctionDef(TURN, arguments, [*shared, once], [], None)
+    made = ast.FunctionDef(TURN, arguments, [*shared, *whole], [], None)
     made.lineno, made.end_lineno, made.col_offset = loop.node.lineno, loop.node.end_lineno, 0
     tree = ast.fix_missing_locations(ast.Module([made], []))
     code = compile(tree, loop.filename, "exec", dont_inherit=True)

@@ -4,6 +4,7 @@ A turn of a loop changes numbers that were there before. Of these the weights ar
 something depends that has the size of the targets and does not hang on these: the outputs.
 """
 
+import ast
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -83,13 +84,19 @@ class _Group:
 
 
 def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
+    found = []
     for (out, y), patterns in list(_pairs(seen))[:MOST_PAIRS]:
         groups = [g for g in _groups(seen, patterns) if out in seen.followers(g.members)]
-        if sum(g.array.size for g in groups) < LEAST_WEIGHTS or not seen.follow_themselves(
-            [m for g in groups for m in g.members]
-        ):
-            continue
-        yield from _of_pair(seen, groups, out, y, path, asked)
+        size = sum(g.array.size for g in groups)
+        members = [m for g in groups for m in g.members]
+        if size >= LEAST_WEIGHTS and seen.follow_themselves(members):
+            found.append((size, groups, out, y))
+    most = max((size for size, *_ in found), default=0)  # hidden units follow fewer
+    told = False
+    for size, groups, out, y in found:
+        if size == most:
+            yield from _of_pair(seen, groups, out, y, path, asked, told)
+            told = True
 
 
 def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str]]]:
@@ -103,8 +110,14 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
     last = [seen.base[k].tobytes() for k in changing if names.role(_word(k)) == "y"]
     outs = [k for k in seen.quantities if k in anything and seen.whole(k)]
     outs = [k for k in outs if "<" not in k[0].rpartition(".")[2]]  # of comprehensions
+    outs = [
+        k for k in outs  # no weights themselves
+        if k[0] != STATE or INDEX.sub("[*]", seen.replay.groups[k[2]][0]) not in seen.weights
+    ]  # fmt: skip
+    fixed = [k for k in fixed if k[0] != STATE]  # what a turn changes is no target
     called = [k for k in fixed if names.role(_word(k)) == "y"]
     others = [k for k in fixed if k not in called and names.role(_word(k)) not in ("X", "lr", "n")]
+    others = [k for k in others if not _word(k).startswith(RETURNED)]
     plainly = [k for k in called if len(_word(k)) > 1 or _word(k).lower() == "y"]
     for targets in (plainly, [k for k in called if k not in plainly], others):
         found = []
@@ -157,7 +170,7 @@ def _wanted(y: Array, out: Array) -> Array | None:
             if len(labels) == n and k > 1 and labels.max() < k:
                 rows = np.eye(k)[labels.astype(int)]
                 return rows if (n, k) == out.shape else rows.T
-    if whole and labels.size == 1 and out.ndim == 1 and labels[0] < out.size <= MOST_CLASSES:
+    if whole and y.ndim == 0 and out.ndim == 1 and labels[0] < out.size <= MOST_CLASSES:
         return np.eye(out.size)[int(labels[0])]
     return None
 
@@ -195,7 +208,13 @@ def _shown(path: str) -> str:
 
 
 def _of_pair(
-    seen: Observed, groups: list[_Group], out: Quantity, y: Quantity, path: Path, asked: Path
+    seen: Observed,
+    groups: list[_Group],
+    out: Quantity,
+    y: Quantity,
+    path: Path,
+    asked: Path,
+    told: bool,
 ) -> Iterator[Reading]:
     net = {g.name: g.array for g in groups}
     target: Array = _wanted(seen.quantities[y], seen.quantities[out])
@@ -252,14 +271,17 @@ def _of_pair(
     where = f"{Path(loop.filename).name}:{loop.node.lineno}"
     function = f"{loop.cls}.{loop.function}" if loop.cls else loop.function
     within = f"in {function} " if function else ""
+    turn = "one turn of the loop"
+    if isinstance(loop.node, ast.FunctionDef):
+        turn, within = "a call of", f"{function} "
     program = f" by {path.name}" if path != asked else ""
-    how = f"its own run{program}, one turn of the loop {within}({where})"
+    how = f"its own run{program}, {turn} {within}({where})"
     how += f": outputs are {_told(out)}, targets {_told(y)}"
     zero = f", {_shown(of_layer(buffers[0]))} at zero" if buffers else ""
     slopes: dict[str, dict[str, Any]] = {}
     kinds: list[tuple[Callable[[], float], str, bool]] = [
         (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], True)
-        for key in _own(seen, patterns=[INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
+        for key in _own(seen, [] if told else [INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
     ]
     kinds += [(partial(standard, name), name, False) for name in losses.STANDARD]
     for loss, name, mine in kinds:
@@ -278,7 +300,7 @@ def _of_pair(
             net, places(net, "net"), loss, backward, (), f"{how}, gradient from the update{zero}",
             step=True, rated=rate is not None, functions=seen.codes, **common,
         )  # fmt: skip
-        if buffers:
+        if buffers and variables():
             used = f"{how}, gradient from its variables, which the update goes by"
             yield Reading(net, places(net, "net"), loss, variables, (), used, **common)
 
@@ -311,8 +333,8 @@ def _told(key: Quantity) -> str:
 
 def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:
     """Numbers that are called a loss and depend on all weights."""
-    found = []
-    for key, value in seen.quantities.items():
+    found: list[Quantity] = []
+    for key, value in seen.quantities.items() if patterns else ():
         word = key[2] if not key[2].startswith(RETURNED) else key[0].rpartition(".")[2]
         if value.size != 1 or key[3] != 0 or not seen.stable(key):
             continue

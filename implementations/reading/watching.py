@@ -4,7 +4,6 @@ It is stopped as soon as a loop has had some turns that change numbers. In a chi
 """
 
 import ast
-import contextlib
 import copy
 import os
 import random
@@ -25,16 +24,17 @@ from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.harmless import harmless
 from samegrad.implementations.reading.hinted import flat
-from samegrad.implementations.reading.loading import MOST_STUBS, Loaded, Stubs, execute
+from samegrad.implementations.reading.loading import Loaded, execute
 from samegrad.implementations.reading.loops import updated
+from samegrad.implementations.reading.programs import siblings
 from samegrad.implementations.reading.source import Block, blocks, folder_of_data
+from samegrad.implementations.reading.stubs import MOST_STUBS, Stubs
+from samegrad.implementations.reading.written import Written, loops_of
 
 SECONDS = 8.0  # of this process for one program
 IN_ALL = 10.0  # the same, for several; what has begun may go on
 TURNS = 4  # of one loop that are kept; of XOR's examples the first has no slopes
 MANY, SOME = 300, 1.5  # turns of a loop, and seconds, after which enough is seen
-MOST_SIBLINGS = 3  # files beside one that only defines, which use it
-LIKELY = ("main", "train", "test", "xor", "run")  # in the names of programs
 MOST_COPIED = 10**6  # entries of an array; a larger one is not copied
 MOST_NAMES = 400  # of one module
 LEAST_CHANGED = 2  # places that a turn of a loop which trains changes
@@ -43,34 +43,6 @@ FOREIGN = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType
 
 class EnoughError(BaseException):
     """The program has shown what it does."""
-
-
-@dataclass(frozen=True)
-class Written:
-    """A loop as it is written.
-
-    Attributes:
-        node: of the loop.
-        function: the name of the function that it stands in, or "".
-        cls: of the class that this stands in, or "".
-        filename: of the code.
-        shared: names that the function declares global.
-    """
-
-    node: ast.For | ast.While
-    function: str
-    cls: str
-    filename: str
-    shared: frozenset[str] = frozenset()
-
-    @property
-    def first(self) -> int:
-        """The line that each turn begins with."""
-        return self.node.body[0].lineno
-
-    def holds(self, line: int) -> bool:
-        """Whether a line is in the loop."""
-        return self.node.lineno <= line <= (self.node.end_lineno or 0)
 
 
 @dataclass
@@ -107,53 +79,12 @@ class _State:
 def watched(loaded: Loaded) -> Iterator[tuple[Path, list[Turn]]]:
     """Programs that use what a file defines, itself first, and the turns of their loops."""
     until = time.process_time() + IN_ALL
-    for path in [loaded.path, *_siblings(loaded)]:
+    for path in [loaded.path, *siblings(loaded)]:
         if time.process_time() > until:
             return
         turns = _Watch(path).run()
         if turns:
             yield path, turns
-
-
-def _siblings(loaded: Loaded) -> list[Path]:
-    """Files of its folder, and of those around it, that import a file."""
-    path = loaded.path
-    found: list[Path] = []
-    folders = [path.parent, path.parent.parent]
-    for folder in folders:
-        here = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.ipynb"))]
-        for other in [*here, *sorted(folder.glob("*/*.py"))]:
-            if other == path or other in found or len(found) > 50:
-                continue
-            with contextlib.suppress(OSError, ValueError, *UNPARSABLE):
-                tree = ast.Module([s for b in blocks(other) for s in b.tree.body], [])
-                if path.stem in _imported(tree) and _does_more(tree):
-                    found.append(other)
-        if found:
-            break
-    found.sort(key=lambda p: (not any(w in p.stem.lower() for w in LIKELY), len(p.parts)))
-    return found[:MOST_SIBLINGS]
-
-
-def _imported(tree: ast.Module) -> set[str]:
-    """The last words of modules that a file imports."""
-    found = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.rpartition(".")[2] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").rpartition(".")[2])
-            found |= {alias.name for alias in node.names}
-    return found
-
-
-def _does_more(tree: ast.Module) -> bool:
-    """Whether a file does something when it is run."""
-    kinds = (ast.For, ast.While, ast.If, ast.Expr, ast.With)
-    return any(
-        isinstance(s, kinds) and not isinstance(getattr(s, "value", None), ast.Constant)
-        for s in tree.body
-    )
 
 
 def data_of(space: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +137,7 @@ class _Watch:
             return []
         self.digits = absent.meant("".join(block.source for block in self.blocks))
         for block in self.blocks:
-            self.loops[block.filename] = _loops(block.tree, block.filename)
+            self.loops[block.filename] = loops_of(block.tree, block.filename)
         module = types.ModuleType("__main__")
         module.__file__ = str(self.path)
         tracer = sys.gettrace()
@@ -263,25 +194,34 @@ class _Watch:
             self.loops[name] = self._of_file(name)
         if self.done:
             raise EnoughError
-        return self._line if self.loops[name] else None
+        if not self.loops[name]:
+            return None
+        function = self.loops[name].get(frame.f_code.co_firstlineno)
+        if function is not None and function.called(frame):
+            self._turn(frame, function)
+        return self._line
 
     def _of_file(self, name: str) -> dict[int, Written]:
         if name.startswith("<") or not is_users(name):
             return {}
         try:
-            return _loops(ast.parse(Path(name).read_bytes()), name)
+            return loops_of(ast.parse(Path(name).read_bytes()), name)
         except (OSError, *UNPARSABLE):
             return {}
 
     def _line(self, frame: types.FrameType, event: str, _: Any) -> Any:
         if self.done:
             raise EnoughError
+        if event == "return":
+            self._ended(frame)
         if event != "line":
             return self._line
         line, last = frame.f_lineno, self.before.get(id(frame), 0)
         self.before[id(frame)] = line
         loop = self.loops[frame.f_code.co_filename].get(line)
-        if loop is None or frame.f_code.co_name not in (loop.function, "<module>"):
+        if loop is None or isinstance(loop.node, ast.FunctionDef):
+            return self._line
+        if frame.f_code.co_name not in (loop.function, "<module>"):
             return self._line
         inner = loop.node.body[0]
         if isinstance(inner, ast.For | ast.While) and inner.lineno < last <= (
@@ -291,12 +231,21 @@ class _Watch:
         self._turn(frame, loop)
         return self._line
 
+    def _ended(self, frame: types.FrameType) -> None:
+        """A call has come to its end."""
+        before = self.open.pop((id(frame), frame.f_code.co_firstlineno), None)
+        if before is not None:
+            before.changes = _differ(before, frame)
+
     def _turn(self, frame: types.FrameType, loop: Written) -> None:
         state = self.states.setdefault((loop.filename, loop.first), _State())
         key = (id(frame), loop.first)
         before = self.open.pop(key, None)
         state.count += 1
-        if state.count > TURNS + 1:
+        if isinstance(loop.node, ast.FunctionDef):
+            if before is not None or state.count > TURNS:  # of another frame, or enough
+                return
+        elif state.count > TURNS + 1:
             now = time.process_time()
             seen = state.count > MANY and _is_seen(state)
             if now > self.ends or (seen and now > self.begins + SOME):
@@ -331,6 +280,7 @@ class _Watch:
             for other in self.loops.get(now.f_code.co_filename, {}).values():
                 own = now.f_code.co_name == (other.function or "<module>")
                 around = now is not frame or other.node.lineno < loop.node.lineno
+                around = around and not isinstance(other.node, ast.FunctionDef)
                 if own and around and other.holds(now.f_lineno):
                     return True
             now = now.f_back
@@ -394,25 +344,3 @@ def _differ(turn: Turn, frame: types.FrameType) -> int:
                 if np.shape(a) == np.shape(b) and not np.array_equal(a, b):
                     changed += 1
     return changed
-
-
-def _loops(tree: ast.Module, filename: str) -> dict[int, Written]:
-    """The loops of a file by the lines that their turns begin with."""
-    found: dict[int, Written] = {}
-
-    def visit(node: ast.AST, function: str, cls: str, shared: frozenset[str]) -> None:
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.FunctionDef):
-                declared = {
-                    n for g in ast.walk(child) if isinstance(g, ast.Global) for n in g.names
-                }
-                visit(child, child.name, cls, frozenset(declared))
-            elif isinstance(child, ast.ClassDef):
-                visit(child, "", child.name, frozenset())
-            else:
-                if isinstance(child, ast.For | ast.While) and child.body[0].lineno > child.lineno:
-                    found[child.body[0].lineno] = Written(child, function, cls, filename, shared)
-                visit(child, function, cls, shared)
-
-    visit(tree, "", "", frozenset())
-    return found

@@ -76,8 +76,8 @@ def test_network_of_cells_is_read_as_it_is_run(
         report = judge(watched_readings(load(written(tmp_path, lines))), float("inf"))
 
     assert report.verdict == verdict, str(report)
-    assert "its own run, one turn of the loop (tissue.py:" in report.reading
-    assert "outputs are tissue.rows[2][*].level" in report.reading
+    assert "its own run, a call of Tissue.show (tissue.py:" in report.reading
+    assert "outputs are self.rows[2][*].level" in report.reading
 
 
 @pytest.mark.full
