@@ -4,6 +4,7 @@ What it computes is seen: the variables of all of the user's functions as they r
 """
 
 import ast
+import contextlib
 import copy
 import random
 import re
@@ -82,9 +83,14 @@ class Replay:
         }
         self.code, self.function = _compiled(turn.loop, turn, local)
         reached = Reached(closures=False).add(self.root, "net")
+        for leaf in reached.leaves:
+            if leaf.promotable and leaf.shape:
+                with contextlib.suppress(Exception):  # it is held where nothing can be put
+                    leaf.promote()
         self.places = [Place(leaf) for leaf in reached.leaves]
         whole = Reached(closures=False, integers=True).add(self.root, "net")
         self.data = [Place(leaf) for leaf in whole.leaves if leaf.size]
+        reached = Reached(closures=False).add(self.root, "net")
         self.owners = reached.owners
         self.snapshot = reached.snapshot(random=True)
 

@@ -5,6 +5,7 @@ something depends that has the size of the targets and does not hang on these: t
 """
 
 import ast
+import contextlib
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import losses, names
+from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.effects import places
+from samegrad.implementations.reading.gone_by import decay, goes_by, is_before, with_decay
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.observed import INDEX, Observed, attribute, of_layer
 from samegrad.implementations.reading.readings import Reading
@@ -30,7 +33,6 @@ MOST_PAIRS = 4  # of outputs and targets that are tried
 MOST_TARGETS = 8  # different values of what may be targets
 MOST_CLASSES = 100
 LEAST_WEIGHTS = 3
-CLEAR = 1e-4  # of the largest, above which a sign is none of rounding
 MOST_OWN = 3  # losses of the program's own
 
 
@@ -49,9 +51,15 @@ def watched_readings(loaded: Loaded) -> Iterator[Reading]:
                 seen = Observed(Replay(turn))
             except (Exception, SystemExit):
                 continue
-            for reading in _readings(seen, path, loaded.path):
+            for reading in _while_it_runs(_readings(seen, path, loaded.path)):
                 tried[line] = tried.get(line, 0) + 1
                 yield reading
+
+
+def _while_it_runs(found: Iterator[Reading]) -> Iterator[Reading]:
+    """Readings until one cannot be made: a turn may raise with other numbers."""
+    with contextlib.suppress(Exception, SystemExit):
+        yield from found
 
 
 @dataclass
@@ -109,6 +117,7 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
     changing = [k for k in seen.base if k[3] == -1 and k not in anything and not seen.stable(k)]
     last = [seen.base[k].tobytes() for k in changing if names.role(_word(k)) == "y"]
     outs = [k for k in seen.quantities if k in anything and seen.whole(k)]
+    outs = [k for k in outs if not _is_single(seen.quantities[k])]
     outs = [k for k in outs if "<" not in k[0].rpartition(".")[2]]  # of comprehensions
     outs = [
         k for k in outs  # no weights themselves
@@ -145,6 +154,12 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
         yield from kept.values()
         if kept:
             return
+
+
+def _is_single(values: Array) -> bool:
+    """Whether numbers are of float32, of which slopes have too few digits."""
+    whole = np.array_equal(values, np.round(values))
+    return not whole and np.array_equal(values, values.astype(np.float32))
 
 
 def _rank(out: Quantity, patterns: Sequence[str]) -> tuple[Any, ...]:
@@ -254,7 +269,7 @@ def _of_pair(
         return {
             _told(key): value
             for key, value in found.items()
-            if any(_goes_by(g.gathered(given) - g.gathered(after), value) for g in groups)
+            if any(goes_by(g.gathered(given) - g.gathered(after), value) for g in groups)
         }
 
     def computed(key: Quantity) -> Array:
@@ -278,42 +293,41 @@ def _of_pair(
     how = f"its own run{program}, {turn} {within}({where})"
     how += f": outputs are {_told(out)}, targets {_told(y)}"
     zero = f", {_shown(of_layer(buffers[0]))} at zero" if buffers else ""
-    slopes: dict[str, dict[str, Any]] = {}
-    kinds: list[tuple[Callable[[], float], str, bool]] = [
-        (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], True)
+    kinds: list[tuple[Callable[[], float], str, Quantity | None]] = [
+        (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], key)
         for key in _own(seen, [] if told else [INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
     ]
-    kinds += [(partial(standard, name), name, False) for name in losses.STANDARD]
-    for loss, name, mine in kinds:
+    kinds += [(partial(standard, name), name, None) for name in losses.STANDARD]
+    for loss, name, key in kinds:
+        mine = key is not None
         try:
             if not np.isfinite(loss()):
                 continue
         except (Exception, SystemExit):
             continue
+        slopes: dict[str, Any] = {}
+        found = places(net, "net")
+        compared = compare(found, loss, backward, net, (), slopes)
+        shares = {} if compared.factor else decay(net, slopes, backward())
+        also = ""
+        if shares:
+            loss, slopes = partial(with_decay, loss, net, shares), {}
+            also = ", which takes off a share of weights (decay), counted in the loss"
+        certain = not mine or bool(compared.partly or shares or compared.factor)
+        if not certain and not names.WEAK.fullmatch(names.plain(name)):
+            certain = key is not None and is_before(seen, key)
         common: dict[str, Any] = {
             "own": mine, "loss_name": name, "batched": many > 1, "examples": many,
-            "certain": not (mine and names.WEAK.fullmatch(names.plain(name))),
-            "outputs": outputs, "slopes": slopes.setdefault(name, {}), "variables": True,
+            "certain": certain, "outputs": outputs, "slopes": slopes, "variables": True,
             "printed": mine,
         }  # fmt: skip
         yield Reading(
-            net, places(net, "net"), loss, backward, (), f"{how}, gradient from the update{zero}",
+            net, found, loss, backward, (), f"{how}, gradient from the update{zero}{also}",
             step=True, rated=rate is not None, functions=seen.codes, **common,
         )  # fmt: skip
         if buffers and variables():
             used = f"{how}, gradient from its variables, which the update goes by"
             yield Reading(net, places(net, "net"), loss, variables, (), used, **common)
-
-
-def _goes_by(update: Array, values: Array) -> bool:
-    """Whether an update has the signs of some values."""
-    for form in (values, values.T):
-        if form.size == update.size and np.any(form):
-            signs = np.sign(np.reshape(form, update.shape))
-            known = np.abs(np.reshape(form, update.shape)) > CLEAR * np.max(np.abs(form))
-            if np.array_equal(signs[known], np.sign(update)[known]):
-                return True
-    return False
 
 
 def _sizes(target: Array) -> tuple[int, int]:
