@@ -22,7 +22,7 @@ def siblings(loaded: Loaded) -> list[Path]:
         for other in [*here, *sorted(folder.glob("*/*.py"))]:
             if other == path or other in found or len(found) > 50:
                 continue
-            with contextlib.suppress(OSError, ValueError, *UNPARSABLE):
+            with contextlib.suppress(OSError, ValueError, RecursionError, *UNPARSABLE):
                 tree = ast.Module([s for b in blocks(other) for s in b.tree.body], [])
                 if path.stem in _imported(tree) and _does_more(tree):
                     found.append(other)

@@ -22,6 +22,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.assembled import of_assembled
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Form, Sizes
+from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.fits import with_fits
@@ -69,6 +70,7 @@ PASSES = (
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
 OF_OTHERS = 3.0  # seconds of this process for each kind of layers beside those that agree
 WATCHING = 22.0  # the same, for what programs do
+IN_ALL = 50.0  # of this process, in which all that is to be said has to be found
 OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 Item = TypeVar("Item")
@@ -140,7 +142,14 @@ def _of_programs(loaded: Loaded, report: CheckReport) -> CheckReport | None:
     undecided = report.verdict in (NOT_CHECKED, UNDECIDED)
     if not (loaded.watch and undecided) or imported_torch() is not None:
         return None
-    seen = judge(watched_readings(loaded), time.process_time() + WATCHING)
+    seconds = min(WATCHING, IN_ALL - time.process_time())
+    if seconds < 1:
+        return None
+    try:
+        with at_most(seconds):
+            seen = judge(watched_readings(loaded), time.process_time() + seconds)
+    except (TooLongError, RecursionError):
+        return None
     better = seen.agrees or seen.disagrees or not report.matches
     return seen if seen.matches and better else None
 

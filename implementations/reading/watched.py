@@ -8,6 +8,7 @@ import ast
 import contextlib
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -29,6 +30,7 @@ from samegrad.implementations.reading.watching import watched
 Array = Any
 SECONDS = 12.0  # of this process, for all readings of what programs do
 SUMS = re.compile(r"^(?!.*(?:mom|rms|vel|adam)).*grad")  # names of what may not start from zero
+MOST_TURNS = 2  # of one loop or function
 MOST_PAIRS = 4  # of outputs and targets that are tried
 MOST_TARGETS = 8  # different values of what may be targets
 MOST_CLASSES = 100
@@ -40,26 +42,15 @@ def watched_readings(loaded: Loaded) -> Iterator[Reading]:
     """Readings of the turns that programs with the file's network make, the innermost first."""
     until = time.process_time() + SECONDS
     for path, turns in watched(loaded):
-        tried: dict[int, int] = {}
+        tried = Counter[int]()
         for turn in turns:
             line = turn.loop.first
             if time.process_time() > until:
                 return
-            if tried.get(line, 0) > 1:
-                continue
-            try:
-                seen = Observed(Replay(turn))
-            except (Exception, SystemExit):
-                continue
-            for reading in _while_it_runs(_readings(seen, path, loaded.path)):
-                tried[line] = tried.get(line, 0) + 1
-                yield reading
-
-
-def _while_it_runs(found: Iterator[Reading]) -> Iterator[Reading]:
-    """Readings until one cannot be made: a turn may raise with other numbers."""
-    with contextlib.suppress(Exception, SystemExit):
-        yield from found
+            if tried[line] < MOST_TURNS:
+                tried[line] += 1
+                with contextlib.suppress(Exception, SystemExit):  # it may raise when run again
+                    yield from _readings(Observed(Replay(turn)), path, loaded.path)
 
 
 @dataclass

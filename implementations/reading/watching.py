@@ -32,6 +32,7 @@ from samegrad.implementations.reading.stubs import MOST_STUBS, Stubs
 from samegrad.implementations.reading.written import Written, loops_of
 
 SECONDS = 8.0  # of this process for one program
+IDLE = 2.5  # the same, in which no turn changes a number
 IN_ALL = 10.0  # the same, for several; what has begun may go on
 TURNS = 4  # of one loop that are kept; of XOR's examples the first has no slopes
 MANY, SOME = 300, 1.5  # turns of a loop, and seconds, after which enough is seen
@@ -133,14 +134,14 @@ class _Watch:
         """The turns that change something, innermost first."""
         try:
             self.blocks = blocks(self.path)
-        except (OSError, *UNPARSABLE):
+            for block in self.blocks:
+                self.loops[block.filename] = loops_of(block.tree, block.filename)
+        except (OSError, RecursionError, *UNPARSABLE):
             return []
         self.digits = absent.meant("".join(block.source for block in self.blocks))
-        for block in self.blocks:
-            self.loops[block.filename] = loops_of(block.tree, block.filename)
         module = types.ModuleType("__main__")
         module.__file__ = str(self.path)
-        tracer = sys.gettrace()
+        tracer, deep = sys.gettrace(), sys.getrecursionlimit()
         held, here = sys.modules.get("__main__"), os.getcwd()  # noqa: PTH109 # gone back to
         sys.path.insert(0, str(self.path.parent))
         try:
@@ -157,6 +158,7 @@ class _Watch:
         except (Exception, SystemExit, EnoughError):
             pass  # what was seen until then counts
         finally:
+            sys.setrecursionlimit(deep)  # of what reads it, whatever the program has set
             if held is not None:
                 sys.modules["__main__"] = held
             os.chdir(here)
@@ -206,7 +208,7 @@ class _Watch:
             return {}
         try:
             return loops_of(ast.parse(Path(name).read_bytes()), name)
-        except (OSError, *UNPARSABLE):
+        except (OSError, RecursionError, *UNPARSABLE):
             return {}
 
     def _line(self, frame: types.FrameType, event: str, _: Any) -> Any:
@@ -247,6 +249,10 @@ class _Watch:
                 return
         elif state.count > TURNS + 1:
             now = time.process_time()
+            if now > self.begins + IDLE and not any(
+                turn.changes for other in self.states.values() for turn in other.turns
+            ):
+                self._stop()
             seen = state.count > MANY and _is_seen(state)
             if now > self.ends or (seen and now > self.begins + SOME):
                 self._stop()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from samegrad.implementations.reading.judging import judge
+from samegrad.implementations.reading.found import compared_with
 from samegrad.implementations.reading.loading import load
 from samegrad.implementations.reading.watched import watched_readings
 from tests.helpers.read_here import as_before, read_here
@@ -64,26 +64,33 @@ def written(folder: Path, lines: tuple[str, str]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("lines", "verdict"),
-    [((PASS, MOVE), "agrees"), ((MOVE, PASS), "disagrees")],
-    ids=["right", UPDATED],
+    ("lines", "right"), [((PASS, MOVE), 2), ((MOVE, PASS), 1)], ids=["right", UPDATED]
 )
 def test_network_of_cells_is_read_as_it_is_run(
-    tmp_path: Path, lines: tuple[str, str], verdict: str
+    tmp_path: Path, lines: tuple[str, str], right: int
 ) -> None:
-    """The loop of a program shows what are weights, outputs and targets."""
+    """A call in the loop of a program shows what are weights, outputs and targets."""
     with as_before():
-        report = judge(watched_readings(load(written(tmp_path, lines))), float("inf"))
+        reading = next(watched_readings(load(written(tmp_path, lines))))
+        compared = compared_with(reading)
 
-    assert report.verdict == verdict, str(report)
-    assert "its own run, a call of Tissue.show (tissue.py:" in report.reading
-    assert "outputs are self.rows[2][*].level" in report.reading
+    assert reading.how.startswith("its own run, a call of Tissue.show (tissue.py:23): ")
+    assert "outputs are self.rows[2][*].level, targets y, gradient from the" in reading.how
+    assert ["net['self.rows[1][*].links']", "net['self.rows[2][*].links']"] == [
+        match.name for match in compared.judged
+    ]
+    assert right == sum(m.proportional(compared.tolerance) for m in compared.judged)
 
 
 @pytest.mark.full
-def test_program_is_run_where_nothing_else_tells_of_a_gradient(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "verdict"), [((PASS, MOVE), "agrees"), ((MOVE, PASS), "disagrees")]
+)
+def test_program_is_run_where_nothing_else_tells_of_a_gradient(
+    tmp_path: Path, lines: tuple[str, str], verdict: str
+) -> None:
     """A verdict of a file without names comes from its own run."""
-    report = read_here(written(tmp_path, (PASS, MOVE)))
+    report = read_here(written(tmp_path, lines))
 
-    assert report.verdict == "agrees", str(report)
+    assert report.verdict == verdict, str(report)
     assert report.reading.startswith("its own run")
