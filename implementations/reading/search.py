@@ -22,7 +22,6 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.assembled import of_assembled
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Form, Sizes
-from samegrad.implementations.reading.bounded import TooLongError, at_most
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.fits import with_fits
@@ -40,19 +39,18 @@ from samegrad.implementations.reading.lent import lent, weights_of
 from samegrad.implementations.reading.loading import (
     AskedForInputError,
     Loaded,
-    imported_torch,
     own_classes,
     own_functions,
     parts,
 )
 from samegrad.implementations.reading.networks import Maker, Network, constructions, methods
+from samegrad.implementations.reading.own_runs import of_programs
 from samegrad.implementations.reading.passes import of_passes
 from samegrad.implementations.reading.readings import Reading, readings
 from samegrad.implementations.reading.scripts import fit_readings, script_readings, shown_readings
 from samegrad.implementations.reading.supplied import supplied
 from samegrad.implementations.reading.training import with_training
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, trials
-from samegrad.implementations.reading.watched import watched_readings
 from samegrad.implementations.reading.wishes import evaluated, wishes_of, without_effect
 
 FIRST = ("same", "labels", "like X")  # forms of targets that are tried before all others
@@ -69,8 +67,6 @@ PASSES = (
 # Of several outputs, of one, and of an autoencoder.
 WIDE = (Sizes(), Sizes(k=1), Sizes(k=Sizes.f))
 OF_OTHERS = 3.0  # seconds of this process for each kind of layers beside those that agree
-WATCHING = 22.0  # the same, for what programs do
-IN_ALL = 50.0  # of this process, in which all that is to be said has to be found
 OF_LAYERS = re.compile(r"layers |class \w+\(\[")  # a reading of such
 Candidate = tuple[Maker, list[str]]
 Item = TypeVar("Item")
@@ -119,7 +115,7 @@ def verdict(
     if report.verdict in (NOT_CHECKED, UNDECIDED) and not hinted:
         of_loop = of_passes(loaded) if not report.matches else None
         report = report if of_loop is None else of_loop
-        seen = _of_programs(loaded, report)
+        seen = of_programs(loaded, report)
         report = report if seen is None else seen
     kind = frameworks.outside(loaded) if not report.matches else ""
     explained = None if kind else wishes.attempts.explained(report)
@@ -135,23 +131,6 @@ def verdict(
         report = generic if tried is None else tried
     report = with_fits(report, loaded, made[0][0] if made else None)
     return report if name else with_training(report, loaded, hints)
-
-
-def _of_programs(loaded: Loaded, report: CheckReport) -> CheckReport | None:
-    """What programs do with the file's network, where nothing else has told of a gradient."""
-    undecided = report.verdict in (NOT_CHECKED, UNDECIDED)
-    if not (loaded.watch and undecided) or imported_torch() is not None:
-        return None
-    seconds = min(WATCHING, IN_ALL - time.process_time())
-    if seconds < 1:
-        return None
-    try:
-        with at_most(seconds):
-            seen = judge(watched_readings(loaded), time.process_time() + seconds)
-    except (TooLongError, RecursionError):
-        return None
-    better = seen.agrees or seen.disagrees or not report.matches
-    return seen if seen.matches and better else None
 
 
 def _with_left_out(
