@@ -273,8 +273,7 @@ def _others(
                 sizes = replace(sizes, k=trial.board.sizes.k)
             if trial.board.sizes.k == trial.board.sizes.f:  # an autoencoder
                 sizes = replace(sizes, k=sizes.f)
-            if trial.board.sizes.n == 1:
-                sizes = replace(sizes, n=1)
+            sizes = replace(sizes, n=1) if trial.board.sizes.n == 1 else sizes
             for of in (sizes, replace(sizes, more=())) if sizes.more else (sizes,):
                 if (first := _at(trial, key, wide, of)) is not None:
                     yield first
@@ -282,7 +281,8 @@ def _others(
         yield from _other_data(trial, key, wide)
         for make in trial.network.also:
             for other in runs(make, Sizes(), Form(), trial.name):
-                yield from itertools.islice(readings(other, Wishes(), ["same"]), 1)
+                for one in itertools.islice(readings(other, Wishes(), ["same"]), 1):
+                    yield replace(one, rated=False, printed=True)  # its loss is ours: any average
 
     return others
 

@@ -11,9 +11,13 @@ import samegrad as sg
 from samegrad.implementations.checking.objects import lines
 from samegrad.implementations.reading import drawn
 from samegrad.implementations.reading.board import Board, Form, Sizes, plans
+from samegrad.implementations.reading.checked import checked_as
+from samegrad.implementations.reading.found import Found, compared_with
 from samegrad.implementations.reading.holding import of_one_width
 from samegrad.implementations.reading.layers import of_layers
 from samegrad.implementations.reading.loading import load
+from samegrad.implementations.reading.search import _networks
+from samegrad.implementations.reading.trials import Wishes
 from tests.helpers.read_here import as_before, read_here
 
 # Steps are made in the backward pass; a bias ahead of a normalization has no slope.
@@ -79,6 +83,25 @@ def test_network_of_layers_comes_with_one_that_ends_with_normalization(tmp_path:
 
         assert other.title == "layers Dense, Dense, BatchNorm with squares"
         assert (5, Sizes.k) == other.functions["forward"](np.ones((5, Sizes.f))).shape
+
+
+def test_layers_that_average_are_right_with_a_loss_of_ours(tmp_path: Path) -> None:
+    """They average the loss of the file; ours, by which the last one is judged, is a sum."""
+    steps = (("grad, lr", "grad"), ("W -= lr *", "dW ="), ("b -= lr *", "db ="),
+             ("gamma -= lr *", "dgamma ="), ("beta -= lr *", "dbeta ="), (".sum(", ".mean("),
+             ("self.x.T @ grad", "self.x.T @ grad / len(grad)"))  # fmt: skip
+    text = NORMALIZED
+    for old, new in steps:
+        text = text.replace(old, new)
+    file = tmp_path / "layers.py"
+    file.write_text(text)
+    with as_before():
+        reading = next(_networks(load(file, True, lambda: None), "", Wishes(), None))
+        others = [other for other in reading.others() if "BatchNorm" in other.how]
+        found = [Found(other, same) for other in others if (same := compared_with(other))]
+        reports = [checked_as(one, agreed=True) for one in found]
+
+    assert ["agrees"] == [report.verdict for report in reports], reports
 
 
 class Usual:
