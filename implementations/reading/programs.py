@@ -24,7 +24,7 @@ def siblings(loaded: Loaded) -> list[Path]:
                 continue
             with contextlib.suppress(OSError, ValueError, RecursionError, *UNPARSABLE):
                 tree = ast.Module([s for b in blocks(other) for s in b.tree.body], [])
-                if path.stem in _imported(tree) and _does_more(tree):
+                if path.stem in imported(tree) and _does_more(tree):
                     found.append(other)
         if found:
             break
@@ -32,7 +32,7 @@ def siblings(loaded: Loaded) -> list[Path]:
     return found[:MOST_SIBLINGS]
 
 
-def _imported(tree: ast.Module) -> set[str]:
+def imported(tree: ast.Module) -> set[str]:
     """The last words of modules that a file imports."""
     found = set()
     for node in ast.walk(tree):

@@ -42,9 +42,9 @@ def watched_readings(loaded: Loaded) -> Iterator[Reading]:
     """Readings of the turns that programs with the file's network make, the innermost first."""
     until = time.process_time() + SECONDS
     for path, turns in watched(loaded):
-        tried = Counter[int]()
+        tried = Counter[tuple[str, int]]()
         for turn in turns:
-            line = turn.loop.first
+            line = (turn.loop.filename, turn.loop.first)
             if time.process_time() > until:
                 return
             if tried[line] < MOST_TURNS:

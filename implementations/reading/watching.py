@@ -26,7 +26,7 @@ from samegrad.implementations.reading.harmless import harmless
 from samegrad.implementations.reading.hinted import flat
 from samegrad.implementations.reading.loading import Loaded, execute
 from samegrad.implementations.reading.loops import updated
-from samegrad.implementations.reading.programs import siblings
+from samegrad.implementations.reading.programs import imported, siblings
 from samegrad.implementations.reading.source import Block, blocks, folder_of_data
 from samegrad.implementations.reading.stubs import MOST_STUBS, Stubs
 from samegrad.implementations.reading.written import Written, loops_of
@@ -37,6 +37,8 @@ IN_ALL = 10.0  # the same, for several; what has begun may go on
 TURNS = 4  # of one loop that are kept; of XOR's examples the first has no slopes
 MANY, SOME = 300, 1.5  # turns of a loop, and seconds, after which enough is seen
 MOST_COPIED = 10**6  # entries of an array; a larger one is not copied
+MOST_LISTED = 200  # items of a list; those of a longer one are shared
+KNOWN = {*sys.stdlib_module_names, "numpy", "scipy", "pandas", "matplotlib"}
 MOST_NAMES = 400  # of one module
 LEAST_CHANGED = 2  # places that a turn of a loop which trains changes
 FOREIGN = (types.ModuleType, type, types.FunctionType, types.BuiltinFunctionType)
@@ -98,6 +100,13 @@ def data_of(space: dict[str, Any]) -> dict[str, Any]:
     return dict(list(kept.items())[:MOST_NAMES])
 
 
+def _is_data(value: Any) -> bool:
+    """Whether something is as large as data alone are."""
+    if isinstance(value, np.ndarray):
+        return value.size > MOST_COPIED
+    return isinstance(value, list) and len(value) > MOST_LISTED
+
+
 def copied(spaces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Deep copies of variables, in which what was shared is shared; what cannot be is as it is."""
     memo: dict[int, Any] = {}
@@ -105,8 +114,8 @@ def copied(spaces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for space in spaces:
         made = {}
         for name, value in space.items():
-            if isinstance(value, np.ndarray) and value.size > MOST_COPIED:
-                made[name] = value
+            if _is_data(value):  # what it holds stays as it is, though its order may not
+                made[name] = list(value) if isinstance(value, list) else value
                 continue
             try:
                 made[name] = copy.deepcopy(value, memo)
@@ -138,6 +147,8 @@ class _Watch:
                 self.loops[block.filename] = loops_of(block.tree, block.filename)
         except (OSError, RecursionError, *UNPARSABLE):
             return []
+        if not any(updated(b.tree) or imported(b.tree) - KNOWN for b in self.blocks):
+            return []  # nothing in it becomes something of what it was
         self.digits = absent.meant("".join(block.source for block in self.blocks))
         module = types.ModuleType("__main__")
         module.__file__ = str(self.path)
@@ -341,7 +352,7 @@ def _differ(turn: Turn, frame: types.FrameType) -> int:
     }
     for old, new in pairs:
         own = new is pairs[-1][1] or turn.variables is None
-        kept = [k for k in old if k in new and not (own and k in bound)]
+        kept = [k for k in old if k in new and not (own and k in bound) and not _is_data(old[k])]
         olds = {p.name: p for p in places({k: old[k] for k in kept}, "")}
         news = {p.name: p for p in places({k: new[k] for k in kept}, "")}
         for name, place in olds.items():
