@@ -117,7 +117,9 @@ def test_run_that_is_killed_again_and_again_loses_and_doubles_no_row(tmp_path: P
         if complete(tmp_path):
             break
     if not complete(tmp_path):
-        assert 0 == ended_by(tmp_path, 0, arguments, 10**6, 0.0)
+        # 1: on a busy machine no row may be usable, though all are there.
+        assert ended_by(tmp_path, 0, arguments, 10**6, 0.0) in (0, 1)
+        assert complete(tmp_path)
     now = outcomes(tmp_path)
     assert known == now[: len(known)], seed
     assert {"ok"} == {status for *_, status in now}, seed

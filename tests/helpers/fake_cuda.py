@@ -64,7 +64,7 @@ def describe(device):
 
 
 def events(device):
-    if device != "cuda":
+    if device != "cuda" or FAULT == "unsynchronised":  # what is not there yet has no time
         return None
     marks = []
 

@@ -93,9 +93,9 @@ def test_row_of_a_run_without_intervals_is_not_good() -> None:
         ("example", {"good": 115, "noisy": 40}),
         ("peers", {"good": 80, "noisy": 22}),
         pytest.param(
-            "differentiation", {"good": 7, "noisy": 99, "unusable": 10}, marks=pytest.mark.full
+            "differentiation", {"good": 43, "noisy": 100, "unusable": 5}, marks=pytest.mark.full
         ),
-        pytest.param("scaling", {"noisy": 223}, marks=pytest.mark.full),
+        pytest.param("scaling", {"noisy": 203, "unusable": 20}, marks=pytest.mark.full),
     ],
 )
 def test_qualities_of_the_committed_runs(run: str, counts: dict[str, int]) -> None:
