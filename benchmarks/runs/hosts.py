@@ -31,6 +31,7 @@ ONE_ON_EACH = (
 TOLD_SECONDS = 4.0  # for the others to notice that ranks of theirs have ended, and to say so
 END_SECONDS = 20.0  # for the others to have ended what they started
 _numbers = itertools.count()
+_leading: list[bool] = []  # whether this process leads others
 
 
 def count() -> int:
@@ -47,16 +48,16 @@ def check(counts: tuple[int, ...], asked: bool) -> None:
     hosts = count()
     if hosts == 1:
         return
-    if ranks.rank():  # who was started by `samegrad benchmark` asks for nothing
-        raise ValueError(
-            "of several hosts, pytest measures none: start `samegrad benchmark` on each of them"
-        )
     if ranks.local()[1] > 1:
         raise ValueError(f"{ranks.local()[1]} of {hosts} were started on this host; {ONE_ON_EACH}")
+    if not _leading:
+        raise ValueError(
+            f"pytest does not measure on {hosts} hosts: start `samegrad benchmark` on each of them"
+        )
     if not asked:
         raise ValueError(
-            f"it was started {hosts} times, by torchrun or srun, and would measure the same on all "
-            f"of these hosts: give --ranks, for example --ranks 1,{hosts}, or start it once"
+            f"samegrad was started {hosts} times, by torchrun or srun, and would measure the same "
+            f"on all hosts: give --ranks, for example --ranks 1,{hosts}, or start it once"
         )
     for number in counts:
         if number > 1 and number % hosts:
@@ -141,7 +142,8 @@ def child(interpreter: str, worker: Any, module: str, environment: dict[str, str
 
 def lead(work: Callable[[], int]) -> int:
     """Do something while the others follow; what it returns."""
-    ranks.group()  # all have joined, or it is said who has not
+    _join()
+    _leading.append(True)
     try:
         return work()
     finally:
@@ -153,8 +155,9 @@ def lead(work: Callable[[], int]) -> int:
 def follow() -> int:
     """Start and end the ranks of this host as the leader does, until it leaves."""
     children: dict[int, Child] = {}
-    number, group = ranks.rank(), ranks.group()
-    say(f"samegrad: host {number} of {count()}: its ranks are started by that of rank 0")
+    number = ranks.rank()
+    say(f"samegrad: host {number + 1} of {count()} waits for the first one, which measures")
+    group = _join()
 
     def watch(name: int, child: Child) -> None:
         """Tell why a child has ended that nobody has ended."""
@@ -184,10 +187,27 @@ def follow() -> int:
             group.follow(do)
         except _LeftError:
             group.gather("left", END_SECONDS)
+        except Exception as error:  # torch's, of several types, by version
+            said = " ".join(str(error).split())[:100]
+            say(f"samegrad: the first host is gone ({said})", error=True)
+            return 1
         finally:
             for name in list(children):
                 children.pop(name).close()
     return 0
+
+
+def _join() -> ranks.Group:
+    """The group of all hosts.
+
+    Raises:
+        ValueError: one has not joined.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # what follows says it
+    try:
+        return ranks.group()
+    except ranks.RanksError as error:
+        raise ValueError(f"the hosts do not meet: {error}") from None
 
 
 class _LeftError(BaseException):

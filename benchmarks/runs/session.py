@@ -285,7 +285,11 @@ def opened(run: str) -> tuple[Path, Journal]:
             f"--resume {run}: the journal does not say how to go on (it was written by an older "
             "version, or ended before its cases were listed); start a new run"
         )
-    here = system.fingerprint_beside(journal.run["machine"])
+    machine = journal.run["machine"]
+    hosts, now = (str(facts.get("hosts", 1)) for facts in (machine, system.machine()))
+    if hosts != now:
+        raise ValueError(f"--resume {run}: it is of {hosts} hosts, here is {now}; start as many")
+    here = system.fingerprint_beside(machine)
     if journal.run["fingerprint"] != here:
         raise ValueError(
             f"--resume {run}: it is of another machine (fingerprint "

@@ -110,8 +110,9 @@ def execute(run: Run, _: None = None) -> None:
 
 def _predict(run: Run, scratch: Path) -> None:
     """Commit to what the rows will take, before any is measured; not in a run of a minute."""
-    measured = run.repetitions.times or run.journal.predictions
-    if measured or not run.settings.ceilings or run.seconds < LEAST_TO_PREDICT:
+    ran = any(outcome["status"] == schema.OK for _, outcome in run.journal.outcomes)
+    known = ran or run.journal.predictions  # a prediction after a measurement is none
+    if known or not run.settings.ceilings or run.seconds < LEAST_TO_PREDICT:
         return
     _measure_peak(run, scratch)
     for worker in dict.fromkeys(case.worker for case in run.running):

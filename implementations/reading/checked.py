@@ -12,6 +12,7 @@ from samegrad.implementations.checking.objects.names import pairs
 from samegrad.implementations.checking.objects.report import (
     AGREES,
     DISAGREES,
+    NOT_CHECKED,
     UNDECIDED,
     CheckReport,
     Match,
@@ -120,6 +121,19 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     )
     said = f"{doubt}: {report.reason}"
     return replace(report, verdict=UNDECIDED, matches=rows, said=said, lines=(), advice=(HINTS,))
+
+
+def of_a_part(report: CheckReport) -> CheckReport:
+    """A report that agrees, or UNDECIDED where weights are trained whose gradient was not found."""
+    still = " ".join(note.text for note in report.notes if note.code == "not-updated")
+    left = [
+        m.name for m in report.matches
+        if m.verdict == NOT_CHECKED and sum(n > 1 for n in m.shape) > 1 and m.name not in still
+    ]  # fmt: skip
+    if not (report.agrees and left):
+        return report
+    said = f"no gradient was found for {', '.join(left[:3])}; what was found agrees"
+    return replace(report, verdict=UNDECIDED, said=said, advice=(HINTS,))
 
 
 def _of_factor(found: Found) -> list[Note]:

@@ -22,6 +22,7 @@ from samegrad.implementations.checking.objects.report import (
 from samegrad.implementations.reading import frameworks, names, usage
 from samegrad.implementations.reading.assembled import of_assembled
 from samegrad.implementations.reading.board import X_FORMS, Y_FORMS, Form, Sizes
+from samegrad.implementations.reading.checked import of_a_part
 from samegrad.implementations.reading.compare import compare
 from samegrad.implementations.reading.drawn import Asked
 from samegrad.implementations.reading.fits import with_fits
@@ -130,7 +131,8 @@ def verdict(
         generic = CheckReport(NOT_CHECKED, said=said, advice=(missing or go_on(hints),))
         report = generic if tried is None else tried
     report = with_fits(report, loaded, made[0][0] if made else None)
-    return report if name else with_training(report, loaded, hints)
+    report = report if name else with_training(report, loaded, hints)
+    return report if hints.backward else of_a_part(report)
 
 
 def _with_left_out(

@@ -66,8 +66,8 @@ def sharing(rows: pd.DataFrame, cores: int, hosts: int = 1) -> Iterator[str]:
             )
     if hosts > 1:
         yield (
-            f"{hosts} hosts share the ranks out evenly, and one rank is on the first: what others "
-            "did meanwhile was watched on that one alone."
+            f"{hosts} hosts share the ranks out evenly, and rows of one rank are the first's: what "
+            "others did meanwhile was watched on that one alone."
         )
     if len(on_cpu) and (on_cpu.ranks > hosts).any():
         yield "The ranks of a CPU share its memory and caches, as devices of their own do not."

@@ -31,7 +31,8 @@ SMALL = MLPWorkload("small", MLPSpec((4, 3, 2)), 5, 20)
 
 @pytest.fixture
 def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if torchrun had started this process on the first of two hosts."""
+    """As if torchrun had started this process on the first of two hosts, and it led."""
+    monkeypatch.setattr(hosts, "_leading", [True])
     given = {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -43,7 +44,7 @@ def two_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ((1, 2, 4), True, None),
         ((1, 3), True, r"--ranks 3: 2 hosts share them out evenly; give 1 or multiples of 2"),
-        ((1,), False, r"started 2 times, by torchrun or srun.* give --ranks, for example"),
+        ((1,), False, r"samegrad was started 2 times, by torchrun or srun.* give --ranks, for"),
     ],
 )
 def test_ranks_are_shared_out_evenly(counts: Any, asked: bool, says: str | None) -> None:
@@ -63,8 +64,14 @@ def test_two_of_a_host_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ValueError, match="2 of 2 were started on this host; start one"):
         hosts.check((1, 2), True)
-    monkeypatch.setenv("RANK", "1")
-    with pytest.raises(ValueError, match="pytest measures none: start `samegrad benchmark` on"):
+
+
+@pytest.mark.usefixtures("two_hosts")
+def test_pytest_does_not_lead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for others that do the same."""
+    monkeypatch.setattr(hosts, "_leading", [])
+
+    with pytest.raises(ValueError, match="pytest does not measure on 2 hosts: start `samegrad"):
         hosts.check((1, 2), True)
 
 
@@ -188,7 +195,7 @@ def test_two_hosts_compute_together(
     said, errors = follower.communicate(timeout=30)
     ((ended, gates),) = results
     assert (5, 0, "") == (status, follower.returncode, errors)
-    assert "host 1 of 2: its ranks are started by that of rank 0" in said
+    assert "host 2 of 2 waits for the first one, which measures" in said
     if says is None:
         assert (None, ["train_step"]) == (ended, gates)
     else:

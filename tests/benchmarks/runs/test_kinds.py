@@ -4,6 +4,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
-from samegrad.benchmarks.runs import session
+from samegrad.benchmarks.runs import session, speed
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities
 from samegrad.benchmarks.runs.options import KINDS, SPEED, load_kind, parse
@@ -157,3 +159,19 @@ def test_rest_of_a_run_of_trainings_is_given_no_time(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="--time: a run of trainings has no limit"):
         session.load(str(path), False, {"time": "60"})
+
+
+def test_rest_of_a_run_predicts_nothing_once_something_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its proof may be missing, so that the row is measured again; a journal would refuse it."""
+    asked: list[str] = []
+    monkeypatch.setattr(speed, "_measure_peak", lambda *_: asked.append("peak"))
+    monkeypatch.setattr(speed.predictions, "predictions", lambda *_: {})
+    for status in ("ok", "skipped"):
+        journal = SimpleNamespace(outcomes=[(CASE, {"status": status})], predictions={})
+        settings = SimpleNamespace(ceilings=True)
+        run: Any = SimpleNamespace(journal=journal, settings=settings, seconds=600.0, running=[])
+        speed._predict(run, tmp_path)
+
+    assert ["peak"] == asked  # of the second

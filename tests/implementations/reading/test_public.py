@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 
 import samegrad as sg
+from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import lines
+from samegrad.implementations.checking.objects.report import CheckReport, Match
 from samegrad.implementations.reading import drawn, names
 from samegrad.implementations.reading.board import Form
+from samegrad.implementations.reading.checked import of_a_part
 from samegrad.implementations.reading.gradients import Backward
 from samegrad.implementations.reading.loading import load
 from samegrad.implementations.reading.loops import draws
@@ -398,3 +401,24 @@ def test_gradients_of_biases_with_another_shape_disagree(biases: int) -> None:
 
     assert "disagrees" == report.verdict, report
     assert "has shape (5,), expected (1, " in report.reason
+
+
+@pytest.mark.parametrize(
+    ("shape", "notes", "verdict"),
+    [
+        ((4, 6), (), "undecided"),
+        ((6, 1), (), "agrees"),
+        ((4, 6), ("net.W changes the loss, and the loop never changes it",), "agrees"),
+    ],
+)
+def test_weights_without_a_gradient_leave_the_verdict_open(
+    shape: tuple[int, ...], notes: Any, verdict: str
+) -> None:
+    """Unless they are never trained; those of one output and biases are told of by a note."""
+    rows = (Match("net.V", (6, 2), "g"), Match("net.W", shape, verdict="not checked"))
+    report = CheckReport("agrees", matches=rows, notes=tuple(Note("not-updated", n) for n in notes))
+
+    told = of_a_part(report)
+
+    assert verdict == told.verdict
+    assert ("no gradient was found for net.W" in told.said) == (verdict == "undecided")
