@@ -9,6 +9,7 @@ from samegrad.implementations.checking.notes import Note
 from samegrad.implementations.checking.objects import constants
 from samegrad.implementations.checking.objects.report import DISAGREES, CheckReport
 from samegrad.implementations.reading import names
+from samegrad.implementations.reading.found import compared_with
 from samegrad.implementations.reading.readings import Reading
 
 BATCH = "batch size"
@@ -28,7 +29,7 @@ def factor_notes(reading: Reading, factor: float) -> list[Note]:
         return []
     if reading.step and any(constants.same(factor, rate, SAME) for rate in _rates(reading)):
         return []  # whatever it is called
-    if not times:
+    if not times or (applied is None and BATCH in times and not _elsewhere(reading, times)):
         return [Note("factor", f"the gradient is {factor:.6g} times that of {loss}")]
     shown = _shown(times, sizes)
     if BATCH not in times.partition("/")[0]:
@@ -85,6 +86,15 @@ def _sizes(reading: Reading) -> dict[str, int]:
     """The sizes that a constant of a reading may be made of."""
     sizes = {BATCH: reading.examples, "outputs": reading.outputs}
     return {name: size for name, size in sizes.items() if size > 1}
+
+
+def _elsewhere(reading: Reading, times: str) -> bool:
+    """Whether a constant is made of the same sizes on the first other problem that runs, if any."""
+    for other in reading.others():
+        compared = compared_with(other)
+        if compared is not None and compared.factor is not None:
+            return constants.named(compared.factor, _sizes(other)) == times
+    return True
 
 
 def _shown(times: str, sizes: Mapping[str, int]) -> str:

@@ -29,6 +29,7 @@ from samegrad.implementations.reading.checked import (
 from samegrad.implementations.reading.compare import is_multiple
 from samegrad.implementations.reading.drawn import Asked, asked_for, smallest
 from samegrad.implementations.reading.found import Found, compared_with
+from samegrad.implementations.reading.other_losses import of_another
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.snippets import snippet
@@ -64,7 +65,10 @@ def judge(
     told = next((one for one in found if checked.get(id(one)) is report), None)
     if told is not None and attempts is not None:
         attempts.held |= {type(o) for o in Reached().add(told.reading.net, "net").owners}
-    if told is None or asked is None:
+    if told is None:
+        return report
+    report = of_another(report, told.reading)
+    if asked is None:
         return report
     if report.disagrees:
         return replace(report, snippet=snippet(smallest(told, False), report))
@@ -181,6 +185,11 @@ def _fault_elsewhere(found: Found, noted: bool) -> CheckReport | None:
         if again.verdict == DISAGREES and not sure and again.constant is not None:
             # All of it is so many times what another loss has: it was not this one.
             said = f"the loss is a guess ({found.reading.loss_name}): {again.reason}"
+            again = replace(again, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
+        # So many times a guess at the first point, by chance.
+        if again.verdict == NOT_CHECKED and not found.reading.own and not found.constant:
+            times = f"{found.factor:.6g} times that of {found.reading.loss_name}"
+            said = f"its gradient is {times} at one point, and nothing of it at another"
             again = replace(again, verdict=UNDECIDED, said=said, lines=(), advice=(HINTS,))
         if again.said.startswith(MORE):
             continue  # where gradients are clipped, for one: that it is right shows elsewhere

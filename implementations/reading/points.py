@@ -186,7 +186,8 @@ def alike(y: Array) -> Array:
 def points_of(reading: Reading, compared: Compared, factor: float, noted: bool) -> Points:
     """Where else a reading is tried: with other data where they are ours."""
     trial, pairs = reading.trial, zip(reading.parameters, compared.matches, strict=True)
-    known = [(place, match) for place, match in pairs if match in compared.judged]
+    judged = [match for match in compared.judged if match.source]  # another has no gradient
+    known = [(place, match) for place, match in pairs if match in judged]
     drawn = trial is not None and not trial.network.held and trial.wishes == Wishes()
     return Points(
         [place for place, _ in known], lambda: factor * reading.loss(), reading.backward,

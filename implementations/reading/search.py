@@ -29,6 +29,7 @@ from samegrad.implementations.reading.fits import with_fits
 from samegrad.implementations.reading.functions import of_factories, of_functions, of_widths, unmade
 from samegrad.implementations.reading.hints import Hints
 from samegrad.implementations.reading.holding import holds_layers
+from samegrad.implementations.reading.in_batches import Batches
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.layers import (
     layer_classes,
@@ -228,12 +229,14 @@ def _networks(
                         yield reading
         if own:  # a network with its loss: its parts by themselves say less
             return
+    batches = Batches()
     for sizes, group in itertools.product(WIDE, groups):
         for make, _ in before(end, group()):
             for trial in before(end, trials(make, sizes, [""], wishes, (*X_FORMS, "sets"))):
                 for reading in readings(trial, wishes, Y_FORMS, wide=True):
+                    batches.meet(reading)
                     if _fits(reading):
-                        yield reading
+                        yield batches.instead(reading)
     for group in groups:
         for make, forwards in before(end, group()):
             for given in before(end, supplied(make)):
