@@ -165,7 +165,7 @@ def test_rate_by_any_name_is_no_factor() -> None:
     def learn(out: object, speed: float = 0.1) -> None: ...
 
     reading = SimpleNamespace(applied=None, step=True, update=SimpleNamespace(function=learn),
-                              loss_name="cost", examples=5, outputs=3)  # fmt: skip
+                              loss_name="cost", examples=5, outputs=3, others=list)  # fmt: skip
     found = [factor_notes(reading, factor) for factor in (0.1, 0.2)]
 
     assert [0, 1] == [*map(len, found)]
