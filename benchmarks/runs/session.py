@@ -28,7 +28,7 @@ from samegrad.benchmarks.runs.options import (
 )
 from samegrad.benchmarks.runs.run import SMALLER, Run
 from samegrad.benchmarks.runs.selection import Selection
-from samegrad.implementations.contract import commands, registry
+from samegrad.implementations.contract import commands, ranks, registry
 from samegrad.implementations.contract.texts import say
 
 ANEW = ("time", "wait_quiet")  # options of a run that its rest may have of its own
@@ -285,11 +285,9 @@ def opened(run: str) -> tuple[Path, Journal]:
             f"--resume {run}: the journal does not say how to go on (it was written by an older "
             "version, or ended before its cases were listed); start a new run"
         )
-    machine = journal.run["machine"]
-    hosts, now = (str(facts.get("hosts", 1)) for facts in (machine, system.machine()))
-    if hosts != now:
-        raise ValueError(f"--resume {run}: it is of {hosts} hosts, here is {now}; start as many")
-    here = system.fingerprint_beside(machine)
+    if (hosts := str(journal.run["machine"].get("hosts", 1))) != str(ranks.size()):
+        raise ValueError(f"--resume {run}: it is of {hosts} hosts; start it on as many")
+    here = system.fingerprint_beside(journal.run["machine"])
     if journal.run["fingerprint"] != here:
         raise ValueError(
             f"--resume {run}: it is of another machine (fingerprint "

@@ -13,6 +13,7 @@ from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.machine.checkout import ROOT
+from samegrad.benchmarks.records import predictions
 from samegrad.benchmarks.runs import session, speed
 from samegrad.benchmarks.runs.budget import CostModel
 from samegrad.benchmarks.runs.capabilities import Capabilities
@@ -167,7 +168,7 @@ def test_rest_of_a_run_predicts_nothing_once_something_is_measured(
     """Its proof may be missing, so that the row is measured again; a journal would refuse it."""
     asked: list[str] = []
     monkeypatch.setattr(speed, "_measure_peak", lambda *_: asked.append("peak"))
-    monkeypatch.setattr(speed.predictions, "predictions", lambda *_: {})
+    monkeypatch.setattr(predictions, "predictions", lambda *_: {})
     for status in ("ok", "skipped"):
         journal = SimpleNamespace(outcomes=[(CASE, {"status": status})], predictions={})
         settings = SimpleNamespace(ceilings=True)
