@@ -8,6 +8,7 @@ import numpy as np
 from samegrad.implementations.reading import losses
 from samegrad.implementations.reading.compare import Compared, compare
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.shared_out import divides_its_rate
 
 FAR = 0.01  # the share of the largest slope by which a gradient is off, whatever its factor
 ROUNDING = 1e-6  # of a factor that is measured
@@ -50,8 +51,16 @@ class Found:
         """
         r, factor = self.reading, self.compared.factor
         if not r.step or r.applied is not None:
-            return r.step and not r.rated
+            return (r.step and not r.rated) or self._is_shared_out
         return not r.rated or bool((r.batched or r.outputs > 1) and factor and factor > 0)
+
+    @property
+    def _is_shared_out(self) -> bool:
+        """Whether it is summed over a batch, and the file's steps divide by its size."""
+        r, factor = self.reading, self.compared.factor
+        known = r.own and not r.step and r.applied is None and r.batched and factor is not None
+        summed = known and abs((factor or 0.0) / r.examples - 1) < ROUNDING
+        return summed and divides_its_rate(r.functions)
 
     @property
     def constant(self) -> str:

@@ -22,6 +22,7 @@ from samegrad.implementations.reading.loops import draws
 from samegrad.implementations.reading.one_by_one import one_by_one
 from samegrad.implementations.reading.scripts import fit_readings
 from samegrad.implementations.reading.search import _networks
+from samegrad.implementations.reading.shared_out import divides_its_rate
 from samegrad.implementations.reading.trials import Wishes
 from samegrad.implementations.reading.usage import calls_for_each
 from tests.helpers.read_here import as_before, read_here
@@ -422,3 +423,63 @@ def test_weights_without_a_gradient_leave_the_verdict_open(
 
     assert verdict == told.verdict
     assert ("no gradient was found for net.W" in told.said) == (verdict == "undecided")
+
+
+SUMMED = """
+import numpy as np
+class Net:
+    def __init__(self, layers):
+        rng = np.random.default_rng(0)
+        self.w = [rng.normal(0, 0.5, (a, b)) for a, b in zip(layers, layers[1:])]
+    def forward(self, x):
+        self.a = [x]
+        for w in self.w:
+            self.a.append(np.tanh(self.a[-1] @ w))
+        return self.a[-1]
+    def mse(self, y):
+        return np.sum((y - self.a[-1]) ** 2) / len(y)
+    def backprop(self, y):
+        d, grads = 2 * (self.a[-1] - y), []
+        for i in (1, 0):
+            d = d * (1 - self.a[i + 1] ** 2)
+            grads.insert(0, self.a[i].T @ d)
+            d = d @ self.w[i].T
+        return grads
+    def update(self, x, y, lr):
+        m = len(y)
+        self.forward(x)
+        self.w = [w - (lr / m) * g for w, g in zip(self.w, self.backprop(y))]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "divides"),
+    [
+        ("self.w = [w - (lr / m) * g for w, g in zip(self.w, grads)]", True),
+        ("self.w -= self.learning_rate * dw / len(x)", True),
+        ("w -= eta * dw / x.shape[0]", True),
+        ("w -= lr * dw", False),
+        ("w -= lr / 10 * dw", False),
+        ("lr = lr / epochs", False),
+    ],
+)
+def test_rates_that_are_divided_by_examples_are_found(
+    text: str, divides: bool, tmp_path: Path
+) -> None:
+    """In whatever form; the gradient may be a sum then."""
+    file = tmp_path / "step.py"
+    file.write_text(f"def gradient():\n    {text}\n")
+    space: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), space)
+
+    assert divides == divides_its_rate([space["gradient"]])
+
+
+def test_sum_that_steps_divide_is_no_fault(tmp_path: Path) -> None:
+    """Where the loss is a mean; no step of it can be called."""
+    file = tmp_path / "net.py"
+    file.write_text(SUMMED.replace("def update(self, x, y, lr)", "def update(self, *, batch, lr)"))
+
+    told = read_here(file)
+
+    assert ("agrees", ["summed"]) == (told.verdict, [n.code for n in told.notes])
