@@ -1,5 +1,6 @@
 """The losses of a network that run, and the numbers on which they depend."""
 
+import contextlib
 import linecache
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -216,7 +217,9 @@ def parameters_of(trial: Trial, loss: Callable[[], float]) -> list[Place]:
     """The numbers of the network on which the loss depends; drawn anew, so that none is 0."""
     data = {id(v) for k, v in trial.board.values.items() if k in ("X", "y", "#Y")}
     data |= {id(v) for v in trial.network.held}
-    X = np.asarray(trial.board.values["X"])
+    X = np.empty(0)
+    with contextlib.suppress(ValueError):  # arrays of several shapes, which no parameter is
+        X = np.asarray(trial.board.values["X"])
     settings = trial.network.settings
     found = [
         place

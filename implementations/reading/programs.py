@@ -2,12 +2,14 @@
 
 import ast
 import contextlib
+import itertools
 from pathlib import Path
 
 from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.source import blocks
 
+MOST_LOOKED_AT = 100  # files of a folder, and of those within it
 MOST_SIBLINGS = 3  # files beside one that only defines, which use it
 LIKELY = ("main", "train", "test", "xor", "run")  # in the names of programs
 
@@ -19,8 +21,9 @@ def siblings(loaded: Loaded) -> list[Path]:
     folders = [path.parent, path.parent.parent]
     for folder in folders:
         here = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*.ipynb"))]
-        for other in [*here, *sorted(folder.glob("*/*.py"))]:
-            if other == path or other in found or len(found) > 50:
+        near = itertools.islice(folder.glob("*/*.py"), MOST_LOOKED_AT)
+        for other in [*here[:MOST_LOOKED_AT], *sorted(near)]:
+            if other == path or other in found or not other.is_file():  # a pipe would never end
                 continue
             with contextlib.suppress(OSError, ValueError, RecursionError, *UNPARSABLE):
                 tree = ast.Module([s for b in blocks(other) for s in b.tree.body], [])

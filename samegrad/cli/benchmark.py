@@ -9,7 +9,7 @@ from typing import Any
 
 from samegrad.benchmarks.command_line import OPTIONS
 from samegrad.cli.parser import DONE, FAILED, INTERRUPTED, USAGE
-from samegrad.implementations.contract import commands, ranks
+from samegrad.implementations.contract import commands
 from samegrad.implementations.contract.texts import ACTING, clean, say
 
 EPILOG = """
@@ -38,6 +38,8 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: Namespace) -> int:
     """Run pytest on the cases alone; on the other ones of several hosts, do as the first does."""
+    from samegrad.implementations.contract import ranks  # NumPy, too, which --help needs not
+
     if ranks.size() == 1 or ranks.local()[1] > 1:  # of which the latter is refused
         return _measure(arguments)
     commands.require("benchmark", "torch")

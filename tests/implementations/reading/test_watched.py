@@ -1,12 +1,15 @@
 """Networks that no names tell of, read as the program that uses them runs them."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from samegrad.implementations.reading.found import compared_with
 from samegrad.implementations.reading.loading import load
-from samegrad.implementations.reading.watched import watched_readings
+from samegrad.implementations.reading.programs import siblings
+from samegrad.implementations.reading.watched import _is_difference, watched_readings
 from tests.helpers.read_here import as_before, read_here
 
 # Cells that know their neighbours: nothing here is called forward, backward or a gradient.
@@ -94,3 +97,32 @@ def test_program_is_run_where_nothing_else_tells_of_a_gradient(
 
     assert report.verdict == verdict, str(report)
     assert report.reading.startswith("its own run")
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "off", "is_one"),
+    [
+        ("output_error", 0.25, [[-0.25]], True),
+        ("error", 0.0625, [[0.25]], False),  # its square
+        ("loss", 0.25, [[0.25]], False),  # an absolute one
+        ("error", 0.25, [[0.25, 0.1]], False),
+    ],
+)
+def test_error_of_one_output_is_no_loss(
+    word: str, value: float, off: list[list[float]], is_one: bool
+) -> None:
+    """It has a sign, and nothing makes it small."""
+    key = ("Net.train", 3, word, 0)
+
+    assert is_one == _is_difference(key, np.array(value), np.array(off))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
+def test_programs_are_sought_among_files_alone(tmp_path: Path) -> None:
+    """Reading a pipe would wait for who writes into it."""
+    file, user = tmp_path / "net.py", tmp_path / "use.py"
+    file.write_text("class Net: ...\n")
+    user.write_text("import net\nprint(net.Net())\n")
+    os.mkfifo(tmp_path / "pipe.py")
+
+    assert [user] == siblings(load(file, True))
