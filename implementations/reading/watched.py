@@ -9,7 +9,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -287,7 +287,7 @@ def _of_pair(
     kinds: list[tuple[Callable[[], float], str, Quantity | None]] = [
         (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], key)
         for key in _own(seen, [] if told else [INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
-        if not _is_difference(key, seen.quantities[key], seen.quantities[out] - target)
+        if not _is_difference(key, seen.quantities, target)
     ]
     kinds += [(partial(standard, name), name, None) for name in losses.STANDARD]
     for loss, name, key in kinds:
@@ -351,10 +351,13 @@ def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:
     return found
 
 
-def _is_difference(key: Quantity, value: Array, off: Array) -> bool:
-    """Whether an "error" of one output is no loss, but by how much the output is off."""
-    called = names.WEAK.fullmatch(names.plain(key[2]))
-    return bool(called and off.size == 1 and np.allclose(abs(value.item()), abs(off.item()), 1e-9))
+def _is_difference(key: Quantity, known: Mapping[Quantity, Array], target: Array) -> bool:
+    """Whether an "error" of one output is no loss, but by how much that is off."""
+    if not names.WEAK.fullmatch(names.plain(key[2])) or np.size(target) != 1:
+        return False
+    size, wanted = abs(known[key].item()), np.ravel(target)[0]
+    numbers = (value.item() for value in known.values() if value.size == 1)
+    return any(np.isclose(size, abs(number - wanted), 1e-9, 0) for number in numbers)
 
 
 def _rate(seen: Observed) -> float | None:

@@ -100,21 +100,22 @@ def test_program_is_run_where_nothing_else_tells_of_a_gradient(
 
 
 @pytest.mark.parametrize(
-    ("word", "value", "off", "is_one"),
+    ("word", "value", "target", "is_one"),
     [
-        ("output_error", 0.25, [[-0.25]], True),
-        ("error", 0.0625, [[0.25]], False),  # its square
-        ("loss", 0.25, [[0.25]], False),  # an absolute one
-        ("error", 0.25, [[0.25, 0.1]], False),
+        ("output_error", -0.25, [1.0], True),
+        ("error", 0.0625, [1.0], False),  # its square
+        ("loss", 0.25, [1.0], False),  # an absolute one
+        ("error", 0.25, [1.0, 0.0], False),
     ],
 )
 def test_error_of_one_output_is_no_loss(
-    word: str, value: float, off: list[list[float]], is_one: bool
+    word: str, value: float, target: list[float], is_one: bool
 ) -> None:
     """It has a sign, and nothing makes it small."""
-    key = ("Net.train", 3, word, 0)
+    key, out = ("Net.train", 3, word, 0), ("Net.train", 3, "outputs", 0)
+    known = {key: np.array([value]), out: np.array([0.75]), ("Net.train", 3, "h", 0): np.ones(4)}
 
-    assert is_one == _is_difference(key, np.array(value), np.array(off))
+    assert is_one == _is_difference(key, known, np.array(target))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
