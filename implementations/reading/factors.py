@@ -93,8 +93,8 @@ def _elsewhere(reading: Reading, times: str) -> bool:
     for other in reading.others():
         compared = compared_with(other)
         if compared is not None and compared.factor is not None:
-            made = times.replace(BATCH, str(other.examples)).replace("outputs", str(other.outputs))
-            return constants.same(eval(made.replace("^", "**")), compared.factor)
+            sizes = {BATCH: other.examples, "outputs": other.outputs}
+            return constants.same(constants.value(times, sizes), compared.factor)
     return True
 
 

@@ -45,6 +45,21 @@ def named(constant: float, sizes: Mapping[str, int], near: float = NEAR) -> str:
     return sign + (f"{made} / ({' * '.join(below)})" if len(below) > 1 else made + _over(below))
 
 
+def value(text: str, sizes: Mapping[str, int]) -> float:
+    """What a product that `named` has written is with these sizes."""
+
+    def product_of(side: str) -> float:
+        found = 1.0
+        for factor in side.strip(" ()").split(" * "):
+            base, _, power = factor.partition("^")
+            found *= (sizes[base] if base in sizes else int(base)) ** int(power or 1)
+        return found
+
+    above, over, below = text.removeprefix("-").partition("/")
+    size = product_of(above) / (product_of(below) if over else 1.0)
+    return -size if text.startswith("-") else size
+
+
 def multiple(off: Array, of: Array, most: float) -> float | None:
     """The number of times that a difference is an array, or None.
 

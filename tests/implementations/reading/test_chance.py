@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from samegrad.implementations.checking.objects import constants
 from samegrad.implementations.checking.objects.report import AGREES, UNDECIDED, CheckReport
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.factors import factor_notes
@@ -137,3 +138,13 @@ def test_number_is_named_by_sizes_that_it_follows(other: float, named: bool) -> 
     (note,) = factor_notes(of(5, 0.1, of(4, other)), 0.1)
 
     assert ("batch size" in note.text) == named
+
+
+@pytest.mark.parametrize("constant", [-1.0, 0.5, 5.0, 15.0, 0.1, 1 / 30, 25.0, -0.04, 5 / 6])
+def test_constant_is_what_its_name_says(constant: float) -> None:
+    """Whatever it is made of: 2, sizes and their powers."""
+    sizes = {"batch size": 5, "outputs": 3}
+    text = constants.named(constant, sizes)
+
+    assert text
+    assert constants.value(text, sizes) == pytest.approx(constant)
