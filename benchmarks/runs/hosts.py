@@ -91,7 +91,7 @@ class Spread(Child):
         command = launch.command(**arguments, host=place)
         try:
             ranks.group().tell({**started, "place": place})
-        except ranks.RanksError as error:  # this row has no number, others may have one
+        except Exception as error:  # torch's, too: this row has no number, others may have one
             command = [sys.executable, "-c", f"import sys; sys.exit({in_one_line(error)!r})"]
         super().__init__(command, environment)
 
@@ -124,7 +124,7 @@ class Spread(Child):
     def close(self) -> None:
         """End it, and those of the other hosts."""
         super().close()
-        with contextlib.suppress(ranks.RanksError):  # whoever is gone has ended its own
+        with contextlib.suppress(Exception):  # torch's, too: whoever is gone has ended its own
             ranks.group().tell({"do": "end", "child": self.number})
 
 
@@ -147,7 +147,7 @@ def lead(work: Callable[[], int]) -> int:
     try:
         return work()
     finally:
-        with contextlib.suppress(ranks.RanksError):  # which has been said by whoever missed it
+        with contextlib.suppress(Exception):  # torch's, too; it was said by whoever missed them
             ranks.group().tell({"do": "leave"})
             ranks.group().gather("left", END_SECONDS)
 

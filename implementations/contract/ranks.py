@@ -162,13 +162,13 @@ class Group:
         if data is None:
             count = int(self._command(f"{key}/parts"))
             data = b"".join(self.store.get(f"{key}/{part}") for part in range(count))
-            self.gather("got it")
+            self.gather("got it", _to_send(data))
             return data
         starts = range(0, len(data), PART_BYTES)
         for part, start in enumerate(starts):
             self.store.set(f"{key}/{part}", data[start : start + PART_BYTES])
         self.store.set(f"{key}/parts", str(len(starts)))
-        self.gather("got it", STEP_SECONDS + len(data) / LEAST_RATE)
+        self.gather("got it", _to_send(data))
         for part in range(len(starts)):
             self.store.delete_key(f"{key}/{part}")
         return data
@@ -248,6 +248,11 @@ def group() -> Group:
     made = Group(connected())
     made.agree("number of ranks", str(size()), JOIN_SECONDS)
     return made
+
+
+def _to_send(data: bytes) -> float:
+    """Seconds within which all have got some data."""
+    return STEP_SECONDS + len(data) / LEAST_RATE
 
 
 def connected() -> Any:

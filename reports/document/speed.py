@@ -1,7 +1,8 @@
 """The chapters of speed: how long calls take, and what is faster than what."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -119,11 +120,8 @@ def best(report: Report) -> Chapter:
 def several_ranks(report: Report) -> Chapter:
     """What more ranks gain, and what they wait for."""
     gains = ranks.scaling(report.rows)
-    cores, hosts = (
-        max((int(text) for text in said if text.isdigit()), default=1)
-        for name in ("cores", "hosts")
-        for said in [[str(journal.run["machine"].get(name)) for journal in report.journals]]
-    )
+    machines = [journal.run["machine"] for journal in report.journals]
+    cores, hosts = (_most(machines, name) for name in ("cores", "hosts"))
     times = ("seconds", "alone_seconds", "exchange_seconds", "communication_seconds")
     shares = ("strong", "weak", "overlap")
     shown = (
@@ -154,6 +152,12 @@ def several_ranks(report: Report) -> Chapter:
             )
         ],
     )
+
+
+def _most(machines: Iterable[Mapping[str, Any]], name: str) -> int:
+    """The largest of a number that machines say of themselves; 1 if none does."""
+    said = (str(machine.get(name)) for machine in machines)
+    return max((int(text) for text in said if text.isdigit()), default=1)
 
 
 def cost_growth(report: Report) -> Chapter:

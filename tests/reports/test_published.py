@@ -530,5 +530,6 @@ def test_published_records_name_no_folder_of_a_machine(name: str) -> None:
     lines = (ROOT / published.FOLDER / name / published.JOURNAL).read_text("utf-8").splitlines()
     reasons = {json.loads(line)["reason"] for line in lines if '"reason": "' in line}
 
+    # A made-up folder, which the pattern must find, or it would find none.
     assert named.search('install it with: pip install -e "/work/clone[cupy]"')
     assert [] == [reason for reason in reasons if named.search(reason)]

@@ -291,7 +291,7 @@ def test_full_disk_of_one_machine_is_not_tried_again_and_others_are(
     def does(task: folders.Task) -> str:
         tasks.append(task.number)
         if task.number == 1:
-            return "ERROR: /tmp/x: cannot be written: No space left on device; 3 outcomes are saved"
+            return "ERROR: runs/x: cannot be written: No space left on device; 3 outcomes are saved"
         return measured(task) if tasks.count(2) > 1 else "its job ended: node_fail"
 
     fake.does = does
@@ -299,7 +299,7 @@ def test_full_disk_of_one_machine_is_not_tried_again_and_others_are(
 
     said = capsys.readouterr()
     assert [1, 2, 2] == tasks
-    full = "/tmp/x: cannot be written: No space left on device"
+    full = "runs/x: cannot be written: No space left on device"
     assert f"machine 1: ERROR: {full}; its disk is full; it is not tried again\n" in said.out
     assert f"machine 1 is lost: ERROR: {full} (0 values came home)" in said.err
     assert 4 == len((tmp_path / "f" / "results.csv").read_text().splitlines())

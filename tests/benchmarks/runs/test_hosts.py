@@ -12,21 +12,17 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.judge.networks import Networks
 from samegrad.benchmarks.machine import system
 from samegrad.benchmarks.runs import hosts
-from samegrad.benchmarks.runs.worker_process import WORKER, WorkerProcess
+from samegrad.benchmarks.runs.worker_process import WORKER
 from samegrad.benchmarks.worker import ranked
 from samegrad.implementations.checking import launch
 from samegrad.implementations.contract import ranks
-from samegrad.implementations.contract.spec import MLPSpec
-from tests.benchmarks.worker.test_ranks import left_behind
+from tests.helpers.ranked_workers import SMALL, gated, small_case
 
 pytest.importorskip("torch", reason="torch is not installed: its launcher starts ranks")
 FAULTY = "tests.helpers.faulty_ranks"
-SMALL = MLPWorkload("small", MLPSpec((4, 3, 2)), 5, 20)
 
 
 @pytest.fixture
@@ -144,31 +140,11 @@ def follower(two_hosts: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ranks.group.cache_clear()
 
 
-def gated(directory: Path, module: str, fault: str) -> tuple[Any, list[str]]:
+def on_both(directory: Path, module: str, fault: str) -> tuple[Any, list[str]]:
     """How a worker of two ranks ends, one on each host; and its gate's messages."""
-    drawn, right = Networks.prepare(SMALL, 0)
-    inputs.save(directory, SMALL, drawn)
-    inputs.save_expected(directory, SMALL, right)
-    case = Case(SMALL, "train_step", "torch_ddp", threads="1", ranks=2)
-    environment = system.worker_environment("cpu", directory, "1")
+    case, environment = small_case(directory, 2), system.worker_environment("cpu", directory, "1")
     child = hosts.child(sys.executable, case.worker, module, environment)
-    one = WorkerProcess(case.worker, 0, [case], child, "torch_ddp", directory)
-    one.first_calls = str(directory / "first-")
-    send = child.send
-    child.send = lambda message: send({**message, "fault": fault})  # type: ignore[method-assign] # a stand-in
-
-    def on_message(message: dict[str, Any]) -> float | None:
-        one.current = case if "begin" in message else one.current
-        return 30.0
-
-    try:
-        one.begin("measure", 0.0)
-        ended = one.receive([case], on_message, 60.0)
-        return ended, [message["gate"] for _, message in one.handed_in]
-    finally:
-        mark = child._mark
-        child.close()
-        assert [] == left_behind(mark)
+    return gated(child, case, directory, fault, 30.0)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +164,7 @@ def test_two_hosts_compute_together(
     results = list[Any]()
 
     def work() -> int:
-        results.append(gated(tmp_path, module, fault))
+        results.append(on_both(tmp_path, module, fault))
         return 5
 
     status = hosts.lead(work)
@@ -212,9 +188,9 @@ def test_host_that_is_gone_costs_its_rows(
     results = list[Any]()
 
     def work() -> int:
-        results.append(gated(tmp_path, WORKER, "none"))
+        results.append(on_both(tmp_path, WORKER, "none"))
         follower.kill()
-        results.append(gated(tmp_path, WORKER, "none"))
+        results.append(on_both(tmp_path, WORKER, "none"))
         return 0
 
     assert hosts.lead(work) == 0

@@ -12,12 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samegrad.benchmarks.cases import inputs
-from samegrad.benchmarks.cases.case import Case
-from samegrad.benchmarks.cases.workload import MLPWorkload
-from samegrad.benchmarks.judge.networks import Networks
 from samegrad.benchmarks.machine import system
-from samegrad.benchmarks.runs.worker_process import WORKER, WorkerProcess, command, stopped_short
+from samegrad.benchmarks.runs.worker_process import WORKER, command, stopped_short
 from samegrad.implementations.checking import launch, problems, steps
 from samegrad.implementations.checking.processes import Child, Exit
 from samegrad.implementations.checking.rank import share
@@ -26,6 +22,7 @@ from samegrad.implementations.checking.verifier import verify_problems
 from samegrad.implementations.contract import ranks, registry
 from samegrad.implementations.contract.spec import MLPSpec
 from tests.helpers import ten_steps
+from tests.helpers.ranked_workers import gated, small_case
 
 pytest.importorskip("torch", reason="torch is not installed: its launcher starts ranks")
 FAULTY = "tests.helpers.faulty_ranks"
@@ -79,44 +76,11 @@ def test_ranks_agree_with_the_reference(
     assert min(4, len(chosen)) == sum(name == "W1 after 10 steps" for name in named)
 
 
-def faulty(directory: Path, fault: str, count: int = 2, name: str = "torch_ddp") -> tuple[Any, ...]:
-    """How a worker process of two ranks ends of which one has a fault; and its gate's message."""
-    workload = MLPWorkload("small", MLPSpec((4, 3, 2)), 5, 20)
-    drawn, right = Networks.prepare(workload, 0)
-    inputs.save(directory, workload, drawn)
-    inputs.save_expected(directory, workload, right)
-    case = Case(workload, "train_step", name, threads="1", ranks=count)
+def faulty(directory: Path, fault: str, count: int = 2) -> tuple[Any, list[str]]:
+    """How a worker process of two ranks ends of which one has a fault; and its gate's messages."""
     environment = system.worker_environment("cpu", directory, "1")
     child = Child(launch.command(FAULTY, sys.executable, 2, "1"), environment)
-    one = WorkerProcess(case.worker, 0, [case], child, name, directory)
-    one.first_calls = str(directory / "first-")
-    send = child.send
-    child.send = lambda message: send({**message, "fault": fault})  # type: ignore[method-assign] # a stand-in
-
-    def on_message(message: dict[str, Any]) -> float | None:
-        one.current = case if "begin" in message else one.current
-        return 20.0
-
-    try:
-        one.begin("measure", 0.0)
-        ended = one.receive([case], on_message, 60.0)
-        return ended, [message["gate"] for _, message in one.handed_in]
-    finally:
-        mark = child._mark
-        child.close()
-        assert [] == left_behind(mark)
-
-
-def left_behind(mark: str) -> list[int]:
-    """Processes that a child has started, and that have outlived it."""
-    left = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in path.read_bytes():
-                left.append(int(path.parent.name))
-        except OSError:  # somebody else's, or it has ended
-            continue
-    return left
+    return gated(child, small_case(directory, count), directory, fault)
 
 
 def test_two_ranks_gate_where_nothing_is_wrong(tmp_path: Path) -> None:
