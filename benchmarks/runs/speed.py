@@ -66,9 +66,10 @@ def prepare(
     )
     line = (
         f"{len(made.running)} of {len(made.cases)} rows run, processes per implementation: "
-        f"{made.processes}, predicted {made.seconds:.0f} s of {seconds:.0f} s"
+        f"{made.processes}, predicted {made.seconds:.0f} s"
     )
-    return made, settings, f"{line}{_beyond(made, seconds)}"
+    limits = f" of {seconds:.0f} s" if seconds >= 1 else " beyond the limit, which is spent"
+    return made, settings, f"{line}{limits}{_beyond(made, seconds)}"
 
 
 def too_long(options: BenchmarkOptions, case: Case, capability: Capabilities) -> str:

@@ -68,16 +68,19 @@ def _described(task: Task) -> dict[str, str]:
     extra += ["no bias in the first layer"] * (not recipe.first_bias)
     extra += ["decay of " + ", ".join(f"{c:g}" for c in task.candidates)] * bool(task.candidates)
     metric = METRICS[recipe.metric]
-    target = "" if recipe.target is None else metric.shown(recipe.target)
+    target = ""
+    if recipe.target is not None:  # a speedrun has a number of steps, and is judged at its end
+        of = "test" if recipe.updates else "validation"
+        target = f"{metric.shown(recipe.target)} ({of})"
     return {
         "task": task.name,
         "layers": "-".join(map(str, spec.layer_sizes)),
         "activation, loss": f"{spec.activation}, {spec.loss}",
         "training": ", ".join(extra),
-        "epochs": str(recipe.epochs),
+        "length": f"{recipe.updates} steps" if recipe.updates else f"{recipe.epochs} epochs",
         "batch": str(recipe.batch_size or "all"),
         "metric": metric.name,
-        "validation target": target,
+        "target": target,
         "test goal": task.goal,
         "data": task.data.records,
         "source": task.source,

@@ -110,7 +110,7 @@ def test_prediction_beyond_the_limit_says_what_becomes_of_it(
 
     assert 30 == settings.seconds
     late = prepare(options, selection, [case], 1000.0)  # probing took longer than the run may
-    assert 0 == late[1].seconds and " s of 0 s: one process of each takes longer" in late[2]
+    assert 0 == late[1].seconds and " s beyond the limit, which is spent: one process" in late[2]
     assert expected in line and line.startswith("1 of 1 rows run, processes per implementation: 5")
     assert (" s" == expected) == line.endswith("s of 30 s")
 

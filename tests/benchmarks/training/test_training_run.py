@@ -306,6 +306,9 @@ def test_workloads_are_listed_by_name_family_and_pattern(
     assert "did you mean 'overfit'?" in capsys.readouterr().err
     families = {n for n in TASKS if n.startswith(("approximation_", "speedrun_"))}
     assert {"overfit", *families} == named
+    speedrun = " ".join(text[text.index("task: speedrun_97;") :].split())
+    updates = TASKS["speedrun_97"].recipe.updates
+    assert f"length: {updates} steps;" in speedrun and "target: 97.00 % (test)" in speedrun
 
 
 def test_train_saves_weights_that_another_implementation_evaluates(
