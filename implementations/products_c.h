@@ -12,10 +12,11 @@
 #define omp_get_max_threads() 1
 #define omp_get_num_procs() 1
 #define omp_get_thread_num() 0
+#define omp_get_num_threads() 1
 #endif
 #include "vectors_c.h"
 
-enum { DEEP = 512, HIGH = 16 * 12, BROAD = 1024, FEWEST = 4 };
+enum { DEEP = 512, HIGH = 16 * 12, BROAD = 1024, FEWEST = 4, WIDE = 512 };
 /* HIGH is a multiple of every ROWS; threads share rows in fours. */
 #define PAYS 2e6 /* operations: 10 us or more on one core, waking the others takes two */
 #define SMALL (1L << 15) /* bytes that need no packing: they stay in the first cache */
@@ -32,6 +33,8 @@ typedef struct {
     real *room;                  /* product_room(m, n, k) numbers */
     void (*after)(void *layer, long row, long rows, long column, long columns);
     void *layer;
+    long depth;                  /* columns of A that are taken at a time; `product` chooses it */
+    long column;                 /* that is C's first one here, of what columns were shared out of */
 } Product;
 
 static long least(long a, long b) { return a < b ? a : b; }
@@ -48,7 +51,7 @@ static long part(long count, long most, long multiple)
 /* Deeper where C is wide: each block reads and writes it once more. */
 static long deep(long n, long k) { return part(k, n < DEEP ? DEEP / 2 : DEEP, 1); }
 
-static long room_for_B(long n, long k) { return deep(n, k) * up_to(COLUMNS, least(BROAD, n)); }
+static long room_for_B(long n, long depth) { return depth * up_to(COLUMNS, least(BROAD, n)); }
 
 /* Rows of A that are one thread's, and those that it takes at a time. */
 static long own(long m, int threads) { return up_to(FEWEST, (m + threads - 1) / threads); }
@@ -58,9 +61,17 @@ static long high(long m, int threads) { return part(own(m, threads), HIGH, ROWS)
 /* Rows that lie a multiple of 4 KiB apart would be at the same place of the first cache. */
 static long apart(long k) { return k + LANES; }
 
-static long room_for_A(long m, long n, long k, int threads)
+static long room_for_A(long m, long depth, int threads)
 {
-    return up_to(16, apart(deep(n, k)) * high(m, threads));
+    return up_to(16, apart(depth) * high(m, threads));
+}
+
+/* Columns of C that are one thread's where they are shared out, and the room that it needs. */
+static long own_columns(long n, int threads) { return up_to(COLUMNS, (n + threads - 1) / threads); }
+
+static long room_for_columns(long m, long n, long depth, int threads)
+{
+    return up_to(16, room_for_B(own_columns(n, threads), depth) + room_for_A(m, depth, 1));
 }
 
 /* The most threads of a product, once and for all: how many OpenMP has may change. */
@@ -75,12 +86,14 @@ static int most_threads(long m, long n, long k)
 /* Numbers that packing takes at most, with any number of threads. */
 static long product_room(long m, long n, long k)
 {
-    long most = 0;
+    long depth = deep(n, k), most = 0;
     for (int threads = 1; threads <= most_threads(m, n, k); threads++) {
-        long room = threads * room_for_A(m, n, k, threads);
-        most = room > most ? room : most;
+        long rows = room_for_B(n, depth) + threads * room_for_A(m, depth, threads);
+        long columns = threads * room_for_columns(m, n, depth, threads);
+        most = rows > most ? rows : most;
+        most = columns > most ? columns : most;
     }
-    return room_for_B(n, k) + most;
+    return most;
 }
 
 /* One tile: `rows`, `vectors` and one of the steps of A are constants where it is called. alpha and
@@ -190,9 +203,10 @@ static void pack_A(const real *A, long a_row, long a_column, long k, long m, rea
 /* Columns of B that tiles read where they lie: few read them, or they stay in the first cache. */
 static long unpacked(const Product *p)
 {
-    if (p->b_column != 1 || (p->m >= 2 * ROWS && p->k * p->b_row * (long)sizeof(real) > SMALL))
+    if (p->b_column != 1 || (p->m >= 4 * ROWS && p->k * p->b_row * (long)sizeof(real) > SMALL))
         return 0;
-    return up_to(LANES, p->n) <= p->b_row ? p->n : p->n / COLUMNS * COLUMNS; /* whole vectors */
+    return up_to(LANES, p->column + p->n) <= p->b_row ? p->n
+                                                     : p->n / COLUMNS * COLUMNS; /* whole vectors */
 }
 
 /* What one of the threads does of a product; there may be fewer than were asked for. */
@@ -200,13 +214,13 @@ static void share(const Product *p, int thread, int threads, int asked)
 {
     int pack_rows = p->a_row == 1 ? p->k * p->a_column * (long)sizeof(real) > SMALL
                                   : p->n >= 4 * COLUMNS && p->a_row * sizeof(real) % 1024 == 0;
-    real *packed = p->room, *rows_of_A = packed + room_for_B(p->n, p->k);
+    real *packed = p->room, *rows_of_A = packed + room_for_B(p->n, p->depth);
     long begin = thread * own(p->m, threads), end = least(p->m, begin + own(p->m, threads));
-    long step = high(p->m, asked), depth = deep(p->n, p->k), lying = unpacked(p);
-    rows_of_A += thread * room_for_A(p->m, p->n, p->k, asked);
+    long step = high(p->m, asked), lying = unpacked(p);
+    rows_of_A += thread * room_for_A(p->m, p->depth, asked);
     for (long j0 = 0; j0 < p->n; j0 += BROAD)
-        for (long k0 = 0; k0 < p->k; k0 += depth) {
-            long n = least(BROAD, p->n - j0), k = least(depth, p->k - k0);
+        for (long k0 = 0; k0 < p->k; k0 += p->depth) {
+            long n = least(BROAD, p->n - j0), k = least(p->depth, p->k - k0);
             const real *B = p->B + k0 * p->b_row + j0 * p->b_column;
             const real factors[2] = {p->alpha, k0 ? 1 : p->beta};
             long first = least(n, lying > j0 ? lying - j0 : 0);
@@ -225,7 +239,7 @@ static void share(const Product *p, int thread, int threads, int asked)
                 }
                 for (long j = 0; j < n; j += COLUMNS) {
                     int vectors = n - j > LANES ? 2 : 1;
-                    long width = least(vectors * LANES, p->c_row - j0 - j);
+                    long width = least(vectors * LANES, p->c_row - p->column - j0 - j);
                     for (long i = 0, rows; i < m; i += rows) {
                         rows = tall(m - i);
                         tile_of(rows, vectors, k, pack_rows ? A + i * apart(k) : A + i * a_row,
@@ -233,7 +247,7 @@ static void share(const Product *p, int thread, int threads, int asked)
                                 j < first ? B + j : packed + j * k, j < first ? p->b_row : COLUMNS,
                                 p->C + (i0 + i) * p->c_row + j0 + j, p->c_row, width, factors);
                         if (p->after && k0 + k == p->k)
-                            p->after(p->layer, i0 + i, rows, j0 + j, vectors * LANES);
+                            p->after(p->layer, i0 + i, rows, p->column + j0 + j, vectors * LANES);
                     }
                 }
             }
@@ -243,17 +257,35 @@ static void share(const Product *p, int thread, int threads, int asked)
         }
 }
 
+/* The same where columns are shared out: nobody waits, and nobody reads what another has packed. */
+static void share_columns(Product p, int thread, int threads)
+{
+    long each = own_columns(p.n, threads), first = least(p.n, thread * each);
+    p.room += thread * room_for_columns(p.m, p.n, p.depth, threads);
+    p.n = least(each, p.n - first);
+    p.B += first * p.b_column;
+    p.C += first;
+    p.column = first;
+    share(&p, 0, 1, 1);
+}
+
+/* Whether each thread is to take columns: A, which all of them read then, is less work than B. */
+static int by_columns(const Product *p, int threads)
+{
+    return p->n >= threads * COLUMNS && (p->n >= WIDE || (p->a_column == 1 && p->m < 8 * p->n));
+}
+
 static void product(Product p)
 {
     int threads = least(omp_get_max_threads(), most_threads(p.m, p.n, p.k));
+    p.depth = deep(p.n, p.k);
     if (threads == 1) {
         share(&p, 0, 1, 1);
-        return;
-    }
+    } else if (by_columns(&p, threads)) {
 #pragma omp parallel num_threads(threads)
-#ifdef _OPENMP
-    share(&p, omp_get_thread_num(), omp_get_num_threads(), threads);
-#else
-    share(&p, 0, 1, 1);
-#endif
+        share_columns(p, omp_get_thread_num(), omp_get_num_threads());
+    } else {
+#pragma omp parallel num_threads(threads)
+        share(&p, omp_get_thread_num(), omp_get_num_threads(), threads);
+    }
 }

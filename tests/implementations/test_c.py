@@ -241,7 +241,13 @@ def test_state_of_other_arrays_is_not_used() -> None:
 def test_products_of_every_size_are_right(batch_size: int, dtype: str) -> None:
     """Below, at and beyond the sizes of tiles, panels and blocks, turned or not."""
     c, rng = load("c"), np.random.default_rng(0)
-    for m, n, k in ((batch_size, 37, 300), (batch_size, 2049, 5), (70, batch_size, 513)):
+    sizes = (
+        (batch_size, 37, 300),
+        (batch_size, 2049, 5),
+        (70, batch_size, 513),
+        (batch_size, 300, 784),
+    )
+    for m, n, k in sizes:
         A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((k, n)).astype(dtype)
         pairs = [(A, B), (A.T.copy(), B), (A, B.T.copy())]
         bound = 8 * np.finfo(dtype).eps * (np.abs(A) @ np.abs(B)).max()
@@ -253,7 +259,8 @@ def test_products_of_every_size_are_right(batch_size: int, dtype: str) -> None:
 def test_ends_of_rows_are_left_alone(dtype: str) -> None:
     """What lies after a product or its second factor stays, and is not read as a part of them."""
     rng = np.random.default_rng(0)
-    for m, n, k in ((13, 10, 7), (30, 33, 5), (3, 47, 300)):
+    sizes = (13, 10, 7), (30, 33, 5), (3, 47, 300), (130, 100, 80)  # threads share the last one out
+    for m, n, k in sizes:
         A, B = rng.standard_normal((m, k)).astype(dtype), rng.standard_normal((n, k)).astype(dtype)
         wide = np.full(m * n + 64, np.nan, dtype)
         given = np.full(n * k + 64, np.nan, dtype)
@@ -263,6 +270,31 @@ def test_ends_of_rows_are_left_alone(dtype: str) -> None:
             functions_c.products((kind,), [(A, other)], [C])
             assert np.abs(C - A @ B.T).max() <= 1e3 * np.finfo(dtype).eps
             assert np.isnan(wide[m * n :]).all()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="its pages are protected by libc")
+def test_nothing_is_read_beyond_the_last_row() -> None:
+    """The page after the second factor may not be read; threads share the columns of one out."""
+    code = (
+        "import ctypes, mmap, sys, numpy as np\n"
+        "from samegrad.implementations.functions_c import products\n"
+        "for m, n, k in ((13, 10, 7), (130, 100, 80)):\n"
+        "    size = -(-4 * n * k // mmap.PAGESIZE) * mmap.PAGESIZE\n"
+        "    pages = np.frombuffer(mmap.mmap(-1, size + mmap.PAGESIZE), np.uint8)\n"
+        "    B = pages[size - 4 * n * k : size].view(np.float32).reshape(k, n)\n"
+        "    B[:] = 0.5\n"
+        "    protect = ctypes.CDLL(None).mprotect\n"
+        "    protect.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int\n"
+        "    assert not protect(pages.ctypes.data + size, mmap.PAGESIZE, 0)\n"
+        "    C = np.empty((m, n), np.float32)\n"
+        "    products(('nn',), [(np.ones((m, k), np.float32), B)], [C])\n"
+        "    assert (C == k / 2).all()\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+
+    done = subprocess.run([sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE)
+
+    assert (0, b"") == (done.returncode, done.stderr)
 
 
 def test_threads_change_no_more_than_rounding() -> None:
