@@ -45,6 +45,15 @@ def called(name: str, *given: Any, **named: Any) -> Any:
         X, y = digits()
         images = X.reshape(ROWS, 28, 28)
         return (images, y), (images[:40], y[:40])
+    if last == "MNIST":
+        return Loader()
+    if (of_images := re.fullmatch(r"(?:train|test)_(images|labels)", last)) is not None:
+        X, y = digits()
+        return X.reshape(ROWS, 28, 28) if of_images[1] == "images" else y
+    if last == "fetch_openml":
+        X, y = digits()
+        words = X.astype(float), y.astype(str)
+        return words if named.get("return_X_y") else _Data(data=words[0], target=words[1])
     if last == "to_categorical":
         labels = np.asarray(given[0], int).ravel()
         return np.eye(max(CLASSES, int(labels.max()) + 1))[labels]
@@ -76,6 +85,20 @@ class _Data(dict[str, Any]):
     """Values by keys that are attributes, too."""
 
     __getattr__ = dict.__getitem__
+
+
+class Loader:
+    """Gives images of digits as lists, as that of a library which reads their files."""
+
+    def load_training(self) -> tuple[list[list[int]], list[int]]:
+        """All of them."""
+        X, y = digits()
+        return X.tolist(), y.tolist()
+
+    def load_testing(self) -> tuple[list[list[int]], list[int]]:
+        """Some."""
+        X, y = digits()
+        return X[:40].tolist(), y[:40].tolist()
 
 
 class Scaler:

@@ -7,7 +7,7 @@ a logistic function, has no backward pass then.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,8 @@ SQUASHES = re.compile(r"soft_?max|sigmoid|logistic|sigm|expit")
 STEP = 1e-6
 
 
-def made_of_functions(cls: type, loaded: Loaded) -> Iterator[type]:
-    """A layer that is made of an activation and its derivative, with each pair of the file's."""
+def made_of_functions(cls: type, pairs: Sequence[tuple[Any, Any]]) -> Iterator[type]:
+    """A layer that is made of an activation and its derivative, with each pair of such."""
     try:
         given = [p.name for p in parameters(cls)]
         needed = [p.name for p in parameters(cls) if p.default is inspect.Parameter.empty]
@@ -33,21 +33,12 @@ def made_of_functions(cls: type, loaded: Loaded) -> Iterator[type]:
         return
     inherited = (vars(c)["__init__"] for c in cls.__mro__ if "__init__" in vars(c))
     constructor: Any = next(inherited)
-    for f, prime in _pairs(loaded):
+    for f, prime in pairs:
 
         def made(self: Any, f: Any = f, prime: Any = prime) -> None:
             constructor(self, f, prime)
 
         yield type(f"{cls.__name__}({f.__name__})", (cls,), {"__init__": made})
-
-
-def _pairs(loaded: Loaded) -> Iterator[tuple[Any, Any]]:
-    functions = own_functions(loaded)
-    for name, derivative in functions.items():
-        stem = names.DERIVED.sub("", name)
-        of = functions.get(stem if stem != name else re.sub(r"^(?:d|grad|deriv\w*)_?", "", name))
-        if of is not None and of is not derivative and not names.LOSS.fullmatch(stem):
-            yield of, derivative
 
 
 def squashing(

@@ -20,6 +20,7 @@ from samegrad.implementations.reading.board import (
     targets,
 )
 
+MANY = 40  # of which a file takes a part as a width
 LISTS = {"hs", "tuple h", "sizes", "int h"}  # kinds that say how many layers there are
 GENERATOR = re.compile(r"rng|rs|rgen|generator|random|prng|(?:rng_?|prng_?|random_?)?key")
 
@@ -90,9 +91,12 @@ def value_of_kind(kind: str, value: Any, sizes: Sizes, form: Form) -> Any:
         "tuple h": tuple(sizes.hidden), "sizes": sizes.layers, "depth": len(sizes.hidden),
         "deep": max(2, len(sizes.hidden)),
         "int h": sizes.h, "pairs": list(itertools.pairwise(sizes.layers)), "spread": sizes.layers,
+        "spread hidden": sizes.hidden,
         "factors": [1.0 + i / 2 for i in range(sizes.k)],
-        "rate": RATE, "one": 1, "zero": 0,
+        "rate": RATE, "one": 1, "zero": 0, "many": MANY,
     }  # fmt: skip
+    if kind == "layer objects":
+        return [value(n) for n in sizes.layers]
     if kind in ("rng", "legacy rng"):
         return _generator(kind, sizes.seed)
     if kind == "triples":

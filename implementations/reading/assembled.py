@@ -5,44 +5,54 @@ from the files beside it, by what their constructors need.
 """
 
 import ast
-import importlib
 import inspect
 import itertools
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samegrad.implementations.contract.texts import UNPARSABLE
 from samegrad.implementations.reading import names, usage
-from samegrad.implementations.reading.activated import ordered_call
+from samegrad.implementations.reading.activated import made_of_functions, ordered_call
+from samegrad.implementations.reading.beside import (
+    CURVED,
+    DERIVATIVE,
+    classes_beside,
+    derived,
+    functions_around,
+    given_objects,
+)
 from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 from samegrad.implementations.reading.networks import (
     ACTIVATION,
-    CURVED,
     Maker,
     Network,
     constructor,
     methods,
 )
-from samegrad.implementations.reading.source import blocks, trains
 
-MOST_FILES, MOST_FOLDERS = 24, 2  # beside a file, and below its folder
 MOST_LOSSES = 3
-SET = re.compile(r"_*(?:set|use|compile|configure)(?:_?(?:loss|cost|criterion)\w*)?", re.IGNORECASE)
+SET = re.compile(
+    r"_*(?:set|use|compile|configure|build)(?:_?(?:loss|cost|criterion)\w*)?", re.IGNORECASE
+)
 READY = ("finalize", "build", "compile")  # called when all is there
 ADD = re.compile(r"_*(?:add|push|append|insert)(?:_?layers?)?", re.IGNORECASE)
-OTHERS = re.compile(r"test|main|example|demo|train|run|setup|plot")  # files that define nothing
+# Methods by which a layer of so many units is told how many there are below it.
+LATER = re.compile(r"_*(?:build|init|initiali[sz]e|setup|init_weights|set_input(?:_size)?)")
 LAST = ("softmax", "sigmoid", "linear", "identity")  # words of the activation of outputs
 
 
-def of_assembled(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
-    """Ways to make what holds layers of other files, or layers that are added one by one."""
+def of_assembled(loaded: Loaded, watched: bool = False) -> Iterator[tuple[Maker, type]]:
+    """Ways to make what holds layers of other files, or layers that are added one by one.
+
+    Args:
+        watched: whether its own training is all that is going to be called: then also layers
+            that are told of what is below them later, and losses and activations as functions.
+    """
     for cls in own_classes(loaded).values():
         tree = usage.body(cls)
         if tree is None:
@@ -51,16 +61,24 @@ def of_assembled(loaded: Loaded) -> Iterator[tuple[Maker, type]]:
         if add is not None and _sized(add):
             yield partial(_widened, cls, add.name, loaded), cls
         others = [c for c in own_classes(loaded).values() if c is not cls]
-        if (not held and add is None) or any(map(_is_weighted, others)):
+        here = any(_is_weighted(c, loaded, False) for c in others)
+        if (not held and add is None) or here:
             continue  # what has its layers in its own file is read otherwise
-        classes = {**_beside(loaded), **own_classes(loaded)}
-        activations = [c for n, c in classes.items() if _is_activation(n, c)][:1]
+        classes = {**classes_beside(loaded), **own_classes(loaded)}
+        functions = functions_around(loaded) if watched else {}
+        pairs = derived(functions, losses=False)
+        activations = [c for n, c in classes.items() if _is_activation(n, c)]
+        activations += [a for c in classes.values() for a in made_of_functions(c, pairs)]
+        entries = [c for n, c in classes.items() if _is_entry(n, c)]
         takes_loss = any(_is_loss(p.name) for p in constructor(cls)) or bool(_setter(cls))
-        losses: Sequence[type | None] = [c for c in classes.values() if _pair(c)] or [None]
-        for weighted in (c for c in classes.values() if c is not cls and _is_weighted(c)):
+        losses: Sequence[Any] = [c for c in classes.values() if _pair(c)]
+        losses = [*losses] or [*derived(functions, losses=True)] or [None]
+        for weighted in (
+            c for c in classes.values() if c is not cls and _is_weighted(c, loaded, watched)
+        ):
             for loss in losses[:MOST_LOSSES] if takes_loss else [None]:
                 name = add.name if add is not None and not held else ""
-                parts = (weighted, activations, loss)
+                parts = (weighted, activations[:1], loss, entries[:1])
                 yield partial(_filled, cls, held, name, parts, loaded), cls
 
 
@@ -114,35 +132,6 @@ def _sized(add: ast.FunctionDef) -> bool:
     return any(getattr(c.func, "attr", "") in usage.SHAPED - {"range"} for c in calls)
 
 
-def _beside(loaded: Loaded) -> dict[str, type]:
-    """Classes of the files beside one, which define something and do nothing else."""
-    folder, package = loaded.path.parent, loaded.module.__package__ or ""
-    package = package if all(map(str.isidentifier, package.split("."))) else ""
-    found: dict[str, type] = {}
-    files = [p for p in sorted(folder.rglob("*.py")) if p != loaded.path]
-    for path in files[:MOST_FILES]:
-        within = path.relative_to(folder).with_suffix("").parts
-        if len(within) > MOST_FOLDERS or OTHERS.search(path.stem) or path.stem == "__init__":
-            continue
-        try:
-            statements = [s for block in blocks(path) for s in block.tree.body]
-            if trains(statements) or not any(isinstance(s, ast.ClassDef) for s in statements):
-                continue
-            module = _imported(path, [*([package] if package else []), *within])
-        except (*UNPARSABLE, Exception, SystemExit):
-            continue
-        found |= {n: c for n, c in vars(module).items()
-                  if isinstance(c, type) and c.__module__ == module.__name__}  # fmt: skip
-    return found
-
-
-def _imported(path: Path, parts: Sequence[str]) -> Any:
-    """A file as a module: by the name that others of the folder import it by, if some have."""
-    known = [m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(path)]
-    importlib.invalidate_caches()
-    return known[0] if known else importlib.import_module(".".join(parts))
-
-
 def _needed(cls: type) -> list[inspect.Parameter]:
     return [p for p in constructor(cls) if p.default is inspect.Parameter.empty]
 
@@ -158,35 +147,73 @@ def _is_activation(name: str, cls: type) -> bool:
         return False
 
 
+def _is_entry(name: str, cls: type) -> bool:
+    """Whether it stands for the inputs, of which it is told how many there are."""
+    try:
+        return "input" in name.lower() and len(_needed(cls)) == 1
+    except (TypeError, ValueError):
+        return False
+
+
 def _is_loss(name: str) -> bool:
     return bool(names.LOSS.fullmatch(names.plain(name)))
 
 
-def _is_weighted(cls: type) -> bool:
-    """Whether a layer with a matrix comes of two widths."""
+def _is_weighted(cls: type, loaded: Loaded, watched: bool) -> bool:
+    """Whether a layer with a matrix comes of two widths, the one below perhaps given later."""
     try:
-        layer = _layer(cls, 4, 3, "relu")
+        known = [ACTIVATION.fullmatch(names.plain(p.name)) for p in _needed(cls)[2:]]
+        rates = [names.role(p.name) == "lr" for p in _needed(cls)[2:]]
+        plain = not _later(cls) and all(a or b for a, b in zip(known, rates, strict=True))
+        if not (watched or plain):
+            return False
+        layer = _layer(cls, 4, 3, "relu", loaded)
+        if later := _later(cls):
+            _built(layer, later, 4)
     except (Exception, SystemExit):
         return False
-    arrays = (v for v in vars(layer).values() if isinstance(v, np.ndarray))
+    arrays = [v.shape for v in vars(layer).values() if isinstance(v, np.ndarray)]
     forward = any(names.FORWARD.match(n) and n != "__call__" for n in dir(cls))
-    return forward and any(a.shape in ((4, 3), (3, 4)) for a in arrays)
+    shapes = ((4, 3), (3, 4), *(((5, 3), (3, 5)) if later else ()))  # a bias may be within
+    return forward and any(shape in shapes for shape in arrays)
 
 
-def _layer(cls: type, fan_in: int, fan_out: int, word: str) -> Any:
-    """A layer of two widths, with the word of its activation, if it takes one."""
+def _layer(cls: type, fan_in: int, fan_out: int, word: str, loaded: Loaded) -> Any:
+    """A layer of two widths, with the word or the functions of its activation, if it takes some."""
     needed = _needed(cls)
-    values: list[Any] = [fan_in, fan_out]
-    for p in needed[2:]:
+    later = _later(cls)
+    values: list[Any] = [fan_out] if later else [fan_in, fan_out]
+    for p in needed[len(values) :]:
         if names.role(p.name) == "lr":
             values.append(RATE)
+        elif given := given_objects(cls, p.name, loaded):
+            values.append(given[0])
         elif ACTIVATION.fullmatch(names.plain(p.name)):
             values.append(word)
         else:
             raise TypeError(f"{p.name} is not known")
-    if len(needed) < 2:
+    if len(needed) < 2 - bool(later):
         raise TypeError("it has no two widths")
     return cls(*values)
+
+
+def _later(cls: type) -> str:
+    """The method that gives a layer of so many units the width of what is below it; or ""."""
+    needed = _needed(cls)
+    if not needed or any(not ACTIVATION.fullmatch(names.plain(p.name)) for p in needed[1:]):
+        return ""
+    for name, function in inspect.getmembers(cls, inspect.isfunction):
+        if LATER.fullmatch(name) and len(usage.needed(function)) == 2:  # with self
+            return name
+    return ""
+
+
+def _built(layer: Any, later: str, below: int) -> None:
+    """Give a layer the width of what is below it, as a number or as an array of one."""
+    try:
+        getattr(layer, later)(below)
+    except AttributeError:
+        getattr(layer, later)(np.array(below))
 
 
 def _setter(cls: type) -> str:
@@ -221,33 +248,38 @@ def _filled(
     cls: type, held: str, add: str, parts: Any, loaded: Loaded, sizes: Sizes, form: Form
 ) -> Network:
     """A container with layers, activations between them, and its loss."""
-    weighted, activations, loss_class = parts
+    weighted, activations, loss_class, entries = parts
     np.random.seed(sizes.seed)
     words = [w for w in LAST if w in inspect.getsource(sys.modules[weighted.__module__]).lower()]
-    layers: list[Any] = []
+    later, text = _later(weighted), ast.unparse(usage.body(cls) or ast.Pass())
+    layers: list[Any] = [c(sizes.f) for c in entries] if later else []
     pairs = list(itertools.pairwise(sizes.layers))
     for i, (fan_in, fan_out) in enumerate(pairs):
         last = i == len(pairs) - 1
-        layers.append(_layer(weighted, fan_in, fan_out, words[0] if last and words else "relu"))
+        word = words[0] if last and words else "relu"
+        layers.append(_layer(weighted, fan_in, fan_out, word, loaded))
+        if later and f".{later}(" not in text:
+            _built(layers[-1], later, fan_in)
         if not last:
             layers += [c() for c in activations]
-    loss = _made_loss(loss_class, sizes) if loss_class is not None else None
+    functions_alone = isinstance(loss_class, tuple)  # one and its derivative
+    loss = loss_class if functions_alone or loss_class is None else _made_loss(loss_class, sizes)
     values: dict[str, Any] = {}
     for p in constructor(cls):
         if p.name == held:
             values[p.name] = layers
-        elif _is_loss(p.name) and loss is not None:
-            values[p.name] = loss
+        elif loss is not None and (one := _part_of(loss, p.name)) is not None:
+            values[p.name] = one
         elif names.role(p.name) == "lr":
             values[p.name] = RATE
-        elif p.default is inspect.Parameter.empty:
+        elif p.default is inspect.Parameter.empty or (later and names.width(p.name) == "f"):
             values[p.name] = sizes.k if names.width(p.name) == "k" else sizes.f
     net = cls(**values)
     for layer in layers if add else ():
         getattr(net, add)(layer)
     if loss is not None and (setter := _setter(cls)):
         function = getattr(net, setter)
-        function(**{name: loss if _is_loss(name) else None for name in _open(function)})
+        function(**{name: _part_of(loss, name) for name in _open(function)})
     for name in READY:
         if (ready := methods(net).get(name)) is not None and not _open(ready):
             ready()
@@ -256,14 +288,25 @@ def _filled(
     shown = ", ".join(type(layer).__name__ for layer in layers)
     title = f"class {cls.__name__}([{shown}])"
     if loss is not None:
-        title += f" with {loss_class.__name__}"
+        title += f" with {(loss[0] if functions_alone else loss_class).__name__}"
         users = _with_loss(functions, net, loss)
     return Network(net, functions, title, rate=[RATE], users=users)
 
 
+def _part_of(loss: Any, name: str) -> Any:
+    """What a parameter is given of a loss, by its name: of two functions one; None of no loss."""
+    if isinstance(loss, tuple) and DERIVATIVE.search(name):
+        return loss[1]
+    if not _is_loss(name):
+        return None
+    return loss[0] if isinstance(loss, tuple) else loss
+
+
 def _with_loss(functions: dict[str, Callable[..., Any]], net: Any, loss: Any) -> tuple[Any, ...]:
     """Give functions the loss, and the backward pass what the derivative of the loss gives."""
-    value, slope = (getattr(loss, name) for name in _pair(type(loss)) or ())
+    pair = loss if isinstance(loss, tuple) else [
+        getattr(loss, name) for name in _pair(type(loss)) or ()]  # fmt: skip
+    value, slope = pair
     call, derivative = ordered_call(value), ordered_call(slope)
     functions["loss"] = lambda y, out: call(y, out)
     name = next((n for n in methods(net) if names.BACKWARD.match(n)), "")

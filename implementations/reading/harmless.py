@@ -15,13 +15,9 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import absent
+from samegrad.implementations.reading.older import OF_NUMPY
 
 TABLES = (".csv", ".txt", ".data")
-# What NumPy had before its second version.
-OLDER: dict[str, Any] = {
-    "asfarray": lambda values, dtype=float: np.asarray(values, dtype), "float": float, "int": int,
-    "float_": np.float64, "NaN": np.nan, "Inf": np.inf, "product": np.prod, "bool8": np.bool_,
-}  # fmt: skip
 ANSWER = "1"  # to what a program asks
 
 
@@ -61,9 +57,9 @@ def harmless(digits: bool = False) -> Iterator[None]:
     held = {name: getattr(os, name) for name in ("mkdir", "makedirs", "remove", "rename", "unlink",
                                                  "rmdir", "system")}  # fmt: skip
     builtins.open = io.open = reads
-    older = [name for name in OLDER if not hasattr(np, name)]
+    older = [name for name in OF_NUMPY if not hasattr(np, name)]
     for name in older:
-        setattr(np, name, OLDER[name])
+        setattr(np, name, OF_NUMPY[name])
     texts = {name: getattr(np, name) for name in ("loadtxt", "genfromtxt")}
     for name, read in texts.items():
         setattr(np, name, partial(of_text, read))

@@ -16,6 +16,7 @@ from samegrad.implementations.reading.activated import (
     ordered_call,
     squashing,
 )
+from samegrad.implementations.reading.beside import derived
 from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
 from samegrad.implementations.reading.functions import of_factories
 from samegrad.implementations.reading.holding import holding, holds_layers, of_one_width
@@ -71,6 +72,7 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
     Of several classes of layers that have weights `only` names the one that it is made of.
     """
     classes, inner = layer_classes(loaded), parts(loaded)
+    pairs_of = derived(own_functions(loaded), losses=False)
     holders = [c for c in own_classes(loaded).values() if holds_layers(c)]
     if holders and all(c in holders for c in classes.values()):  # by other names
         classes = {n: c for n, c in own_classes(loaded).items()
@@ -94,7 +96,7 @@ def of_layers(loaded: Loaded, only: str = "") -> Iterator[Maker]:
             containers.append(cls)
         elif cls.__name__ in inner and needed:
             continue  # a network that is a class of its own makes it
-        elif made := list(made_of_functions(cls, loaded)):
+        elif made := list(made_of_functions(cls, pairs_of)):
             plain += made
         elif len([p for p in places if p]) >= 2 or len(needed) == 2:
             weighted.append(cls)

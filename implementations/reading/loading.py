@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from samegrad.implementations.contract.files import without_bytecode
+from samegrad.implementations.reading.older import put_back
 from samegrad.implementations.reading.paths import hidden_library, on_the_path, without_here
 from samegrad.implementations.reading.source import Block, blocks, defines, trains
 from samegrad.implementations.reading.stubs import MOST_STUBS, Stubs
@@ -149,7 +150,12 @@ def load(
     parts = blocks(path)
     statements = [statement for part in parts for statement in part.tree.body]
     isolate(path)
-    remarks = [f"{part.shown}: {part.fault}; nothing of it was run" for part in parts if part.fault]
+    remarks = [
+        f"{part.shown}: {part.fault}; no more of it than imports was run"
+        for part in parts
+        if part.fault
+    ]
+    remarks += put_back("".join(part.source for part in parts))
     stubs = Stubs()
     sys.meta_path.append(stubs)
     if libraries_first:  # and they find nothing beside it that is called like an optional part
@@ -168,7 +174,7 @@ def load(
             package, name = name.rpartition(".")[0], f"samegrad file {path}"
             module, error = _run(name, path, parts, stubs, package)
         if error is None:
-            return Loaded(path, parts, module, _missing(stubs))
+            return Loaded(path, parts, module, remarks + _missing(stubs))
         why = _why(error)
         remedy = hidden_library(error, path.parent) or remedy
     if why and not (why.startswith(TRAINS) and _all_defined(statements)):

@@ -149,7 +149,9 @@ WHOLE = re.compile(
     r"_*(?:main|run_?all|demo|experiment|example|plot|show|display|draw|visuali[sz]|animat|render)",
     re.IGNORECASE,
 )
-DERIVED = re.compile(r"_?(?:prime|grad(?:ient)?|deriv(?:ative)?|backward|derivation|delta|d)$")
+DERIVED = re.compile(
+    r"_?(?:prime|grad(?:ient)?|deriv(?:ative|ada|ate|ee)?|backward|derivation|delta|d)$"
+)
 GRADIENT = re.compile(r"d_?[A-Z]\w*|d_?[wb]\d*|(?:grad|d)_\w+|g_\w+")  # of a variable
 # Names of a loss that may be a measure that is not trained on.
 WEAK = re.compile(r"(?:\w*_)?err(?:or|eur|o)?(?:_\w+)?|fehler", re.IGNORECASE)

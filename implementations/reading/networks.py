@@ -15,6 +15,7 @@ import numpy as np
 
 from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.arguments import GENERATOR, deepened, init_ways, value_of_kind
+from samegrad.implementations.reading.beside import CURVED, given_objects
 from samegrad.implementations.reading.board import (
     VALIDATION,
     Form,
@@ -27,7 +28,6 @@ from samegrad.implementations.reading.loading import Loaded, own_classes, own_fu
 MOST_WAYS = 12  # to construct one class
 MOST_LAYERS = 3  # hidden ones
 MOST_COUNTED = 5  # of hidden layers; more are hidden units
-CURVED = ("tanh", "sigmoid", "relu", "logistic", "leaky_relu", "elu", "softplus", "gelu", "swish")
 STRAIGHT = ("linear", "identity", "none", "id")
 FUNCTION = re.compile(r"activation|nonlin|func|(?:^|_)act(?:_f|$)")  # of outputs: no width
 ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
@@ -120,7 +120,8 @@ def constructions(cls: type, loaded: Loaded) -> Iterator[Maker]:
     for p in given:
         options = _options(p, examples, given, widths, cls, loaded)
         if p.kind is inspect.Parameter.VAR_POSITIONAL:
-            options = [("spread", None)]
+            ends = {"f", "k"} <= {width for name, width in widths.items() if name != p.name}
+            options = [("spread hidden" if ends else "spread", None)]
         if options:
             choices.append([(p.name, kind, value) for kind, value in options])
         elif p.default is inspect.Parameter.empty:
@@ -181,6 +182,8 @@ def _options(
         return [(kind, None)]
     if kind in VALIDATION and not number:
         return [] if default else [(kind, None)]
+    if place == "sizes" and (part := _of_a_width(cls, p.name, loaded)) is not None:
+        return [("layer objects", part), ("sizes", None)]
     if place == "sizes" and kind != "batch_size":
         if default and isinstance(p.default, int):
             return [("int h", None), *written]
@@ -214,16 +217,28 @@ def _options(
         return [("zero", None)]
     if names.LOSS.search(names.plain(p.name)) and (objects := _loss_objects(loaded)):
         return [("text", loss) for loss in objects]
+    if objects := given_objects(cls, p.name, loaded):
+        return [("text", value) for value in objects]
     if ACTIVATION.fullmatch(names.plain(p.name)):
         return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
+    if keys := usage.keys_of(cls, p.name, loaded.namespace):
+        return [("text", key) for key in keys[:3]]
     if values := usage.compared(cls, p.name):
         two = {True, False} if set(values) <= {True, False} else ()
         return [("text", value) for value in (*sorted(two), *values[:3]) if two or value != ""]
     if GENERATOR.fullmatch(names.plain(p.name)):
         return [("rng", None), ("legacy rng", None)]
-    return [("h", None), ("sizes", None)]
+    return [("h", None), ("sizes", None), ("many", None)]
+
+
+def _of_a_width(cls: type, name: str, loaded: Loaded) -> type | None:
+    """The class of the layers that a parameter lists, where each is made of its number of units."""
+    found = (c for n, c in own_classes(loaded).items()
+             if c is not cls and "layer" in n.lower() and "layer" in name.lower())  # fmt: skip
+    return next((c for c in found if len(usage.needed(c)) == 1 and usage.body(c) is not None
+                 and usage.used_as(c, usage.needed(c)[0]) == "width"), None)  # fmt: skip
 
 
 def _loss_objects(loaded: Loaded) -> list[Any]:
@@ -270,20 +285,15 @@ def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -
         for kind, (name, _, value) in zip(kinds, way, strict=True)
     }
     held = tuple(arguments[name] for name, kind, _ in way if kind in ("X", "y"))
-    spread = next((arguments.pop(name) for name, kind, _ in way if kind == "spread"), ())
+    spread = next((arguments.pop(name) for name, kind, _ in way if kind.startswith("spread")), ())
     np.random.seed(sizes.seed)
     net = cls(*arguments.values(), *spread) if spread else _without_files(cls, arguments)
+    arrays = [v for v in getattr(net, "__dict__", {}).values() if isinstance(v, np.ndarray)]
+    if any(array.ndim == 2 and not array.size for array in arrays):
+        raise ValueError("a width that it computes is 0")
     held = _prepare(net, held, sizes, form)
-    shown = ", ".join(
-        kind
-        if kind in ("X", "y")
-        else repr(value)
-        if np.ndim(value) < 2 and len(repr(value)) < 40
-        else name
-        for (name, kind, _), value in zip(
-            way, [*arguments.values(), *([spread] if spread else [])], strict=True
-        )
-    )
+    values = [*arguments.values(), *([spread] if spread else [])]
+    shown = ", ".join(_shown(*one) for one in zip(way, values, strict=True))
     made = of_object(net, f"class {cls.__name__}({shown})", held, loaded)
     for name, _, value in way:
         kind = value if isinstance(value, type) else type(value)
@@ -295,6 +305,15 @@ def _with_sizes(cls: type, way: Any, loaded: Loaded, sizes: Sizes, form: Form) -
         if isinstance(value, list | tuple) and all(isinstance(x, int | float) for x in value)
     )  # fmt: skip
     return made
+
+
+def _shown(way: tuple[str, str, Any], value: Any) -> str:
+    """An argument as one writes it, or in a word."""
+    name, kind, _ = way
+    text = repr(value)
+    if " at 0x" in text:
+        return str(getattr(value, "__name__", f"{type(value).__name__}()"))
+    return kind if kind in ("X", "y") else text if np.ndim(value) < 2 and len(text) < 40 else name
 
 
 def _without_files(cls: type, arguments: dict[str, Any]) -> Any:

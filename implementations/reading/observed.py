@@ -1,5 +1,6 @@
 """What a turn of a program's loop changes, and what it computes depends on that and on data."""
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -35,7 +36,8 @@ class Observed:
         for name in self.changed:
             replay.groups.setdefault(of_layer(name), []).append(name)
         self.base, _ = replay.run()
-        self.codes: list[Any] = [replay.code, *replay.codes]
+        codes = [replay.code, *replay.codes]
+        self.codes: list[Any] = [c for c in codes if not c.co_filename.startswith("<")]
         again, _ = replay.run()
         self.quantities = {
             key: value for key, value in self.base.items()
@@ -43,7 +45,10 @@ class Observed:
             and np.array_equal(again[key], value, equal_nan=True) and np.isfinite(value).all()
         }  # fmt: skip
         lasting = [n for n in self.changed if self._lasts(n)]
-        self.depends = {p: self.followers(m) for p, m in by_pattern(lasting).items()}
+        self.depends: dict[str, set[Quantity]] = {}
+        for pattern, members in by_pattern(lasting).items():
+            with contextlib.suppress(Exception):  # labels that have changed places are no weights
+                self.depends[pattern] = self.followers(members)
         self.weights = self._followed()
 
     def _followed(self) -> set[str]:

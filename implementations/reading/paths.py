@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+MOST_ABOVE = 3  # folders above a file that may be its package
+
 
 def on_the_path(path: Path, statements: Sequence[ast.stmt], libraries_first: bool) -> str:
     """Put the file's folder, its repository and parents on sys.path; the module's name.
@@ -20,6 +22,8 @@ def on_the_path(path: Path, statements: Sequence[ast.stmt], libraries_first: boo
     """
     nodes = (node for s in statements for node in ast.walk(s) if isinstance(node, ast.ImportFrom))
     level = max((node.level for node in nodes), default=0)
+    hidden = _hidden_package(path, statements)
+    level = max(level, hidden)
     parents = list(path.parents)
     root = next((p for p in parents if (p / ".git").exists() or (p / "setup.py").exists()), None)
     root = root or next((p for p in parents if (p / "pyproject.toml").exists()), None)
@@ -33,7 +37,32 @@ def on_the_path(path: Path, statements: Sequence[ast.stmt], libraries_first: boo
     above = str(parents[level])  # relative imports: from the folder above the package
     sys.path.insert(_place(libraries_first), above)
     package = [p.name for p in reversed(parents[:level])]
+    if hidden and not (parents[hidden - 1] / "__init__.py").exists():
+        made = sys.modules[package[0]] = types.ModuleType(package[0])
+        made.__path__ = [str(parents[hidden - 1])]  # a module of its name would come before it
     return ".".join([*package, path.stem])
+
+
+def _hidden_package(path: Path, statements: Sequence[ast.stmt]) -> int:
+    """How many folders above a file the package begins that it imports from and is in itself.
+
+    0 where nothing in its folder has the name of that package, so that it is found anyway.
+    """
+    nodes = [node for s in statements for node in ast.walk(s)]
+    dotted = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names if "." in a.name}
+    dotted |= {f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom)
+               and n.module and not n.level for a in n.names}  # fmt: skip
+    for above, folder in enumerate(path.parents[:MOST_ABOVE], 1):
+        within = {name.split(".")[1] for name in dotted if name.split(".")[0] == folder.name}
+        other = path.parent / folder.name
+        inside = [n for n in within if _has(folder, n) and not _has(other, n)]
+        if inside and (other.is_dir() or other.with_suffix(".py").is_file()):
+            return above
+    return 0
+
+
+def _has(folder: Path, name: str) -> bool:
+    return (folder / f"{name}.py").is_file() or (folder / name).is_dir()
 
 
 def hidden_library(error: BaseException, folder: Path) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from samegrad.implementations.checking.objects.lines import leaf_at
 from samegrad.implementations.contract.sources import is_users
+from samegrad.implementations.reading import names
 from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place
 from samegrad.implementations.reading.harmless import harmless
@@ -32,6 +33,9 @@ TURN = "turn"
 ALL = 1  # which returns: each of them
 MOST_TIMES = 200
 STATE = "net"
+HELD = "held"  # in the place of a function, of targets that an object holds
+TARGET = {"y", "target", "targets", "label", "labels", "expected", "desired", "truth"}
+MOST_HELD = 6
 PRIVATE = re.compile(r"__\w*?(?<!__)")  # which the compiler names by the class
 MOST_NUMBERS = 20_000  # in a quantity
 MOST_LISTED = 1000
@@ -49,6 +53,7 @@ class Replay:
         inner: variables that loops within a turn change.
         stored: variables that a turn binds anew.
         owners: objects of the user's classes.
+        held: places of what may be targets, by the names of attributes.
         codes: of the user's functions that the last turn ran.
     """
 
@@ -92,6 +97,9 @@ class Replay:
         self.data = [Place(leaf) for leaf in whole.leaves if leaf.size]
         reached = Reached(closures=False).add(self.root, "net")
         self.owners = reached.owners
+        words = [(p, re.findall(r"[A-Za-z_]\w*", p.name)[-1]) for p in self.data]
+        kept = [(w, p) for p, w in words if "." in p.name and TARGET & set(names.words(w))]
+        self.held = dict(kept[:MOST_HELD])
         self.snapshot = reached.snapshot(random=True)
 
     def _add(self, name: str, value: Any, space: dict[str, Any] | None, own: str) -> None:
@@ -120,6 +128,8 @@ class Replay:
                 for place in {p.name: p for p in (*self.places, *self.data)}.values():
                     if place.name in values:
                         place.write(values[place.name])
+            targets = {w: p.read() for w, p in self.held.items() if wanted is None or (
+                HELD, 0, w, 0) in wanted}  # fmt: skip
             local = {}
             for key, (space, name) in self._owner.items():
                 if space is None:
@@ -151,6 +161,9 @@ class Replay:
                         numbers = [np.ravel(leaf.read()) for leaf in leaves if leaf is not None]
                         seen.found[(STATE, 0, name, 0)] = np.concatenate(numbers)
                         seen.found[(STATE, 0, name, -1)] = seen.found[(STATE, 0, name, 0)]
+            for word, numbers in targets.items():
+                if 0 < numbers.size <= MOST_NUMBERS:
+                    seen.found[(HELD, 0, word, 0)] = seen.found[(HELD, 0, word, -1)] = numbers
             seen.stacked()
             after = {}
             for path in read:

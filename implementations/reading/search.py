@@ -117,7 +117,7 @@ def verdict(
     if report.verdict in (NOT_CHECKED, UNDECIDED) and not hinted:
         of_loop = of_passes(loaded) if not report.matches else None
         report = report if of_loop is None else of_loop
-        seen = of_programs(loaded, report)
+        seen = of_programs(loaded, report, partial(_trained, loaded))
         report = report if seen is None else seen
     kind = frameworks.outside(loaded) if not report.matches else ""
     explained = None if kind else wishes.attempts.explained(report)
@@ -357,6 +357,13 @@ def made_of(loaded: Loaded, name: str) -> Iterator[Candidate]:
             continue
         yield make, _forwards([n for n in network.functions if hasattr(network.net, n)]
                               or list(network.functions))  # fmt: skip
+
+
+def _trained(loaded: Loaded) -> Iterator[Maker]:
+    """Ways to make networks whose training is called: layers of other files first."""
+    yield from (make for make, _ in of_assembled(loaded, watched=True))
+    for kind in (of_classes, made_of, functions_of):
+        yield from (make for make, _ in kind(loaded, ""))
 
 
 def _called(cls: type) -> list[str]:

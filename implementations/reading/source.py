@@ -39,6 +39,7 @@ DRAWN = {
 }  # fmt: skip
 # Of IPython: %timeit f(), !ls, f?, and names = !ls.
 MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?].*|[^#\"']*\?\s*|[\w, .]+=\s*[%!].*)$")
+IMPORTS = re.compile(r"\s*(?:import [\w., ]+|from [\w.]+ import [\w, ]+)$")
 DATA = re.compile(r"[^/~\n][^\n]{,120}\.(?:csv|txt|npy|npz|dat|data|json|pkl|gz|xlsx?|tsv|ubyte)")
 MOST_ABOVE = 3  # folders of a file that are looked into
 MODEL = {"forward", "loss", "loss_and_grad", "init_state", "train_step"}
@@ -113,6 +114,9 @@ def _of_cell(text: str, filename: str) -> tuple[str, ast.Module, str]:
             fault = unparsable(error)
             continue
         return source, tree, ""
+    kept = "\n".join(line.strip() if IMPORTS.match(line) else "" for line in lines)
+    with contextlib.suppress(*UNPARSABLE):
+        return kept, ast.parse(kept, filename), fault  # what it imports others need
     return without, ast.Module([], []), fault
 
 

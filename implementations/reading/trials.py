@@ -266,13 +266,13 @@ def of_widths(sizes: Sizes, f: int, k: int) -> Sizes:
 
 def widths_of(network: Network, sizes: Sizes) -> list[tuple[int, int]]:
     """Features and outputs that a network of fixed widths may have, by its matrices."""
-    shapes = _shapes_of(network)
+    shapes = shapes_of(network)
     if not shapes or {sizes.f, sizes.k} <= {*shapes[0], *shapes[-1]}:
         return []
     return list(dict.fromkeys(itertools.product(shapes[0], shapes[-1])))
 
 
-def _shapes_of(network: Network) -> list[tuple[int, ...]]:
+def shapes_of(network: Network) -> list[tuple[int, ...]]:
     """Of its matrices, in order; data are none."""
     arrays = [place.read() for place in list(places(network.net, "net"))[:40]]
     shapes = [np.shape(a) for a in arrays if not any(np.array_equal(a, d) for d in network.held)]
@@ -282,7 +282,7 @@ def _shapes_of(network: Network) -> list[tuple[int, ...]]:
 def _inputs_of(network: Network, sizes: Sizes) -> list[int]:
     """Numbers of features that a network may take; its own if it was not made to measure."""
     found = [sizes.f]
-    for shape in _shapes_of(network):
+    for shape in shapes_of(network):
         found += [*shape, *(s - 1 for s in shape)]
     return [f for f in dict.fromkeys(found) if f > 0][:8]
 

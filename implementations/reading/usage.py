@@ -18,7 +18,8 @@ SHAPED = {"zeros", "ones", "empty", "full", "randn", "rand", "normal", "uniform"
 
 SIZES = {"shape", "size"}  # of an array
 VALUE = ("loss", "forward", "fn", "calculate", "__call__", "compute", "calc_loss", "calc", "cost")
-SLOPE = ("grad", "backward", "gradient", "derivative", "prime", "delta", "derivate", "deriv")
+SLOPE = ("grad", "backward", "gradient", "derivative", "prime", "delta", "derivate", "deriv",
+         "dLoss", "d_loss", "dloss", "loss_prime", "loss_grad", "loss_derivative")  # fmt: skip
 
 
 def body(function: Callable[..., Any]) -> ast.AST | None:
@@ -56,7 +57,7 @@ def used_as(function: Callable[..., Any], name: str) -> str:
     nodes = list(ast.walk(tree))
     several = {id(n.value) for n in nodes if isinstance(n, ast.Assign)}  # self.X, self.y = X, y
     found = [kind for n in nodes if id(n) not in several and (kind := _use(n, name))]
-    held = _held_as(nodes, name) if isinstance(function, type) else ""
+    held = held_as(nodes, name) if isinstance(function, type) else ""
     found += [kind for n in nodes if held and (kind := _tuples(n, held))]
     order = ("triples", "pairs", "sizes", "callable", "width")
     return next((kind for kind in order if kind in found), "")
@@ -84,7 +85,7 @@ def _use(node: ast.AST, name: str) -> str:
     return ""
 
 
-def _held_as(nodes: Sequence[ast.AST], name: str) -> str:
+def held_as(nodes: Sequence[ast.AST], name: str) -> str:
     """The attribute that holds a parameter of a constructor as it is, and never anything else."""
     stored = [(target, n.value) for n in nodes if isinstance(n, ast.Assign) for target in n.targets]
     held = [ast.unparse(target) for target, value in stored if is_name(value, name)]
@@ -124,6 +125,32 @@ def compared(cls: type, name: str) -> list[Any]:
             if texts[0] in (name, f"self.{name}") and isinstance(texts[1], ast.Constant):
                 found.append(texts[1].value)
     return list(dict.fromkeys(v for v in found if isinstance(v, str | bool)))
+
+
+def keys_of(cls: type, name: str, namespace: dict[str, Any]) -> list[Any]:
+    """The keys of the dict that a parameter, or the attribute that keeps it, is looked up in."""
+    tree = body(cls)
+    nodes = list(ast.walk(tree)) if tree is not None else []
+    held = (name, held_as(nodes, name))
+    for node in nodes:
+        of: ast.expr | None = None
+        key: ast.expr = ast.Constant(None)
+        if isinstance(node, ast.Subscript):
+            of, key = node.value, node.slice
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            of, key = node.func.value if node.func.attr == "get" else None, node.args[0]
+        if of is None or ast.unparse(key) not in held:
+            continue
+        try:
+            if isinstance(of, ast.Attribute) and is_name(of.value, "self"):
+                found = getattr(cls, of.attr)
+            else:
+                found = eval(ast.unparse(of), dict(namespace))  # a dict of the user's file
+        except Exception:  # what only an object has
+            continue
+        if isinstance(found, dict) and found:
+            return list(found)
+    return []
 
 
 def loss_methods(cls: type) -> tuple[str, str] | None:

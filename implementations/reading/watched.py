@@ -24,8 +24,15 @@ from samegrad.implementations.reading.gone_by import decay, goes_by, is_before, 
 from samegrad.implementations.reading.loading import Loaded
 from samegrad.implementations.reading.observed import INDEX, Observed, attribute, of_layer
 from samegrad.implementations.reading.readings import Reading
-from samegrad.implementations.reading.replayed import RETURNED, STATE, TURN, Quantity, Replay
-from samegrad.implementations.reading.watching import watched
+from samegrad.implementations.reading.replayed import (
+    HELD,
+    RETURNED,
+    STATE,
+    TURN,
+    Quantity,
+    Replay,
+)
+from samegrad.implementations.reading.watching import Turn, watched
 
 Array = Any
 SECONDS = 12.0  # of this process, for all readings of what programs do
@@ -42,15 +49,26 @@ def watched_readings(loaded: Loaded) -> Iterator[Reading]:
     """Readings of the turns that programs with the file's network make, the innermost first."""
     until = time.process_time() + SECONDS
     for path, turns in watched(loaded):
-        tried = Counter[tuple[str, int]]()
-        for turn in turns:
-            line = (turn.loop.filename, turn.loop.first)
-            if time.process_time() > until:
-                return
-            if tried[line] < MOST_TURNS:
-                tried[line] += 1
-                with contextlib.suppress(Exception, SystemExit):  # it may raise when run again
-                    yield from _readings(Observed(Replay(turn)), path, loaded.path)
+        how = "its own run" + (f" by {path.name}" if path != loaded.path else "")
+        yield from readings_of(turns, how, until)
+
+
+def readings_of(turns: Sequence[Turn], how: str, until: float) -> Iterator[Reading]:
+    """Readings of turns that were seen.
+
+    Args:
+        how: what was run, in words.
+        until: of time.process_time(), after which none are tried.
+    """
+    tried = Counter[tuple[str, int]]()
+    for turn in turns:
+        line = (turn.loop.filename, turn.loop.first)
+        if time.process_time() > until:
+            return
+        if tried[line] < MOST_TURNS:
+            tried[line] += 1
+            with contextlib.suppress(Exception, SystemExit):  # it may raise when run again
+                yield from _readings(Observed(Replay(turn)), how)
 
 
 @dataclass
@@ -82,7 +100,7 @@ class _Group:
         )
 
 
-def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
+def _readings(seen: Observed, run: str) -> Iterator[Reading]:
     found = []
     for (out, y), patterns in list(_pairs(seen))[:MOST_PAIRS]:
         groups = [g for g in _groups(seen, patterns) if out in seen.followers(g.members)]
@@ -94,7 +112,7 @@ def _readings(seen: Observed, path: Path, asked: Path) -> Iterator[Reading]:
     told = False
     for size, groups, out, y in found:
         if size == most:
-            yield from _of_pair(seen, groups, out, y, path, asked, told)
+            yield from _of_pair(seen, groups, out, y, run, told)
             told = True
 
 
@@ -115,7 +133,7 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
         if k[0] != STATE or INDEX.sub("[*]", seen.replay.groups[k[2]][0]) not in seen.weights
     ]  # fmt: skip
     fixed = [k for k in fixed if k[0] != STATE]  # what a turn changes is no target
-    called = [k for k in fixed if names.role(_word(k)) == "y"]
+    called = [k for k in fixed if names.role(_word(k)) == "y" or k[0] == HELD]
     others = [k for k in fixed if k not in called and names.role(_word(k)) not in ("X", "lr", "n")]
     others = [k for k in others if not _word(k).startswith(RETURNED)]
     plainly = [k for k in called if len(_word(k)) > 1 or _word(k).lower() == "y"]
@@ -218,8 +236,7 @@ def _of_pair(
     groups: list[_Group],
     out: Quantity,
     y: Quantity,
-    path: Path,
-    asked: Path,
+    run: str,
     told: bool,
 ) -> Iterator[Reading]:
     net = {g.name: g.array for g in groups}
@@ -280,8 +297,7 @@ def _of_pair(
     turn = "one turn of the loop"
     if isinstance(loop.node, ast.FunctionDef):
         turn, within = "a call of", f"{function} "
-    program = f" by {path.name}" if path != asked else ""
-    how = f"its own run{program}, {turn} {within}({where})"
+    how = run if loop.filename.startswith("<") else f"{run}, {turn} {within}({where})"
     how += f": outputs are {_told(out)}, targets {_told(y)}"
     zero = f", {_shown(of_layer(buffers[0]))} at zero" if buffers else ""
     kinds: list[tuple[Callable[[], float], str, Quantity | None]] = [
@@ -333,7 +349,7 @@ def _sizes(target: Array) -> tuple[int, int]:
 def _told(key: Quantity) -> str:
     if key[0] == STATE:
         return _shown(key[2])
-    where = "" if key[0] == TURN else f"{key[0]}."
+    where = "" if key[0] in (TURN, HELD) else f"{key[0]}."
     return f"what {key[0]} returns" if key[2] == RETURNED else f"{where}{key[2]}"
 
 

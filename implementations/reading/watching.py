@@ -10,8 +10,9 @@ import random
 import sys
 import time
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def watched(loaded: Loaded) -> Iterator[tuple[Path, list[Turn]]]:
     for path in [loaded.path, *siblings(loaded)]:
         if time.process_time() > until:
             return
-        turns = _Watch(path).run()
+        turns = Watch(path).run()
         if turns:
             yield path, turns
 
@@ -125,18 +126,27 @@ def copied(spaces: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-class _Watch:
-    """One run of a program."""
+class Watch:
+    """One run of a program, or of some calls of what a file defines."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(
+        self, path: Path, calls: Callable[[], None] | None = None, seconds: float = SECONDS
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            path: of the program, or of the file that defines what is called.
+            calls: what is done in the place of the program's statements.
+            seconds: of this process, after which it ends.
+        """
+        self.path, self.calls, self.seconds = path, calls, seconds
         self.loops: dict[str, dict[int, Written]] = {}
         self.states: dict[tuple[str, int], _State] = {}
         self.open: dict[tuple[int, int], Turn | None] = {}
         self.before: dict[int, int] = {}
         self.blocks: list[Block] = []
         self.begins = time.process_time()
-        self.ends = self.begins + SECONDS
+        self.ends = self.begins + seconds
         self.done = self.digits = False
 
     def run(self) -> list[Turn]:
@@ -147,23 +157,26 @@ class _Watch:
                 self.loops[block.filename] = loops_of(block.tree, block.filename)
         except (OSError, RecursionError, *UNPARSABLE):
             return []
-        if not any(updated(b.tree) or imported(b.tree) - KNOWN for b in self.blocks):
+        known = self.calls or any(updated(b.tree) or imported(b.tree) - KNOWN for b in self.blocks)
+        if not known:
             return []  # nothing in it becomes something of what it was
         self.digits = absent.meant("".join(block.source for block in self.blocks))
         module = types.ModuleType("__main__")
         module.__file__ = str(self.path)
         tracer, deep = sys.gettrace(), sys.getrecursionlimit()
         held, here = sys.modules.get("__main__"), os.getcwd()  # noqa: PTH109 # gone back to
-        sys.path.insert(0, str(self.path.parent))
+        if self.calls is None:
+            sys.path.insert(0, str(self.path.parent))
         try:
             os.chdir(folder_of_data(self.path) or self.path.parent)
-            sys.modules["__main__"] = module
-            with harmless(self.digits), at_most(SECONDS):
+            if self.calls is None:
+                sys.modules["__main__"] = module
+            with harmless(self.digits), at_most(self.seconds):
                 np.random.seed(0)
                 random.seed(0)
                 sys.settrace(self._called)
                 try:
-                    self._run(module)
+                    (self.calls or partial(self._run, module))()
                 finally:
                     sys.settrace(tracer)
         except (Exception, SystemExit, EnoughError):
@@ -174,8 +187,12 @@ class _Watch:
                 sys.modules["__main__"] = held
             os.chdir(here)
         turns = [t for state in self.states.values() for t in state.turns]
+        most = {id(t): max(s.changes for s in state.turns)
+                for state in self.states.values() for t in state.turns}  # fmt: skip
         return sorted(
-            (t for t in turns if t.changes), key=lambda t: (-t.depth, -t.loop.first, -t.number)
+            (t for t in turns if t.changes),
+            # Where a loop steps after some turns alone, those come first.
+            key=lambda t: (-t.depth, -t.loop.first, t.changes < most[id(t)], -t.number),
         )
 
     def _run(self, module: types.ModuleType) -> None:
@@ -248,7 +265,7 @@ class _Watch:
         """A call has come to its end."""
         before = self.open.pop((id(frame), frame.f_code.co_firstlineno), None)
         if before is not None:
-            before.changes = _differ(before, frame)
+            _differ(before, frame)
 
     def _turn(self, frame: types.FrameType, loop: Written) -> None:
         state = self.states.setdefault((loop.filename, loop.first), _State())
@@ -270,7 +287,7 @@ class _Watch:
             return
         depth = _depth(frame)
         if before is not None:
-            before.changes = _differ(before, frame)
+            _differ(before, frame)
         if state.count > TURNS:
             outermost = not self._within(frame, loop)
             if outermost and _is_seen(state):
@@ -340,12 +357,12 @@ def _is_seen(state: _State) -> bool:
     return any(turn.changes >= LEAST_CHANGED for turn in state.turns)
 
 
-def _differ(turn: Turn, frame: types.FrameType) -> int:
-    """At how many places numbers that were there before the turn are others by now."""
+def _differ(turn: Turn, frame: types.FrameType) -> None:
+    """Count the places where numbers that were there before the turn are others by now."""
     pairs = [(held, data_of(space)) for space, held in turn.spaces]
     if turn.variables is not None:
         pairs.append((turn.variables, dict(frame.f_locals)))
-    changed, goes_on = 0, updated(turn.loop.node)
+    goes_on = updated(turn.loop.node)
     now = frame.f_locals
     bound = {  # anew, whatever it was before
         k for k, held in turn.ids.items() if id(now.get(k)) != held and k not in goes_on
@@ -359,5 +376,4 @@ def _differ(turn: Turn, frame: types.FrameType) -> int:
             if name in news:
                 a, b = place.read(), news[name].read()
                 if np.shape(a) == np.shape(b) and not np.array_equal(a, b):
-                    changed += 1
-    return changed
+                    turn.changes += 1
