@@ -28,12 +28,12 @@ from samegrad.implementations.reading.beside import (
 from samegrad.implementations.reading.board import RATE, Form, Sizes, parameters
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
 from samegrad.implementations.reading.networks import (
-    ACTIVATION,
     Maker,
     Network,
     constructor,
     methods,
 )
+from samegrad.implementations.reading.words import ACTIVATION
 
 MOST_LOSSES = 3
 SET = re.compile(

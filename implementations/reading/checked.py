@@ -21,6 +21,7 @@ from samegrad.implementations.reading import losses, names, twice
 from samegrad.implementations.reading.applied import with_steps
 from samegrad.implementations.reading.factors import factor_notes, uphill, with_sizes
 from samegrad.implementations.reading.found import Found
+from samegrad.implementations.reading.made_up import beside_decay, half_of_squares
 from samegrad.implementations.reading.own_steps import with_own_steps
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.seen import by_name, seen
@@ -41,6 +42,8 @@ STATEFUL = re.compile(
     r"|clip\((?:self\.)?(?:(?:d_?|grad_?)?(?:[wvb]|weights?|bias(?:es)?)_?\w{,3}|\w*grad\w*),"
     r"|\b(?:d_?|grad_?)\w+ *= *np\.clip\("
 )
+# Of these a first update is still a rate times the gradient.
+MOMENTUM = re.compile(r"momentum|velocit|nesterov")
 MORE = "an update by more than its gradient (momentum or the like)"
 
 
@@ -88,6 +91,10 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
     if not all(match.source for match in found.compared.matches):
         backward = by_name(backward)
     report = check(reading.net, loss, seen(backward, reading), reading.changeable)
+    if beside_decay(reading, report):
+        rate = getattr(reading.backward, "rate", None)
+        update = seen(reading.update or backward, reading)
+        report = check(reading.net, loss, update, reading.changeable, rate=rate)
     name = found.constant or found.usual or reading.loss_name
     if reading.applied is not None:
         report = with_sizes(report, reading.applied.sizes)
@@ -112,7 +119,7 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
         return report
     of_loss = [note for note in twice.of_trial(reading) if note.code == twice.CODE]
     report = replace(report, notes=(*of_loss, *report.notes))
-    doubt = _doubt(found, report, agreed)
+    doubt = _doubt(found, report, agreed) or half_of_squares(reading, report)
     if not doubt:
         return report
     rows = tuple(
@@ -150,6 +157,18 @@ def _of_variables(reading: Reading, report: CheckReport) -> bool:
     return reading.applied is not None and reading.update is None and named
 
 
+def _by_momentum(report: CheckReport, sources: Sequence[str]) -> bool:
+    """Whether nothing but a momentum is in a first step that is right of some matrix.
+
+    What it takes off another one, not a multiple of the gradient, is then no gradient.
+    """
+    more = any(STATEFUL.search(MOMENTUM.sub("", source)) for source in sources)
+    matrices = [m for m in report.matches if len(m.shape) > 1 and m.entries > FEW]
+    right = [m for m in matrices if m.verdict == AGREES and m.gradient]
+    wrong = [m for m in matrices if m.verdict == DISAGREES]
+    return not more and bool(right) and bool(wrong) and all(m.constant is None for m in wrong)
+
+
 def _of_other_shapes(wrong: Sequence[Match]) -> bool:
     """Whether what is returned for these has not their shapes: of no loss it is the gradient."""
     return all(m.gradient and m.error is None and not m.bound for m in wrong)
@@ -160,9 +179,11 @@ def _doubt(found: Found, report: CheckReport, agreed: bool) -> str:
     reading = found.reading
     # Of a hint it is not known which functions it calls.
     called = reading.users if "the hint" in reading.key else backward_of(reading)
-    stateful = any(STATEFUL.search(source_of(f).lower()) for f in called)
+    sources = [source_of(f).lower() for f in called]
+    stateful = any(map(STATEFUL.search, sources))
     stateful = stateful or (reading.applied is not None and reading.applied.divides)
-    if reading.step and stateful and not _of_variables(reading, report):
+    told = reading.own and reading.applied is None and _by_momentum(report, sources)
+    if reading.step and stateful and not (told or _of_variables(reading, report)):
         return MORE
     if (reading.own or found.certain) and agreed:
         return ""

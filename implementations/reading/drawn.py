@@ -87,6 +87,9 @@ def asked_for(found: Found, report: CheckReport, asked: Asked) -> CheckReport:
     if extremes.lost:
         lost = f"{extremes.lost[0]} its loss is no finite number: nothing was compared there"
         report = replace(report, remarks=(*report.remarks, lost))
+    if extremes.none:
+        none = f"{extremes.none[0]} its gradient is no number, for exp overflows there"
+        report = replace(report, remarks=(*report.remarks, none))
     for raised in filter(None, (_raised(found.reading, sizes) for sizes in unread)):
         report = replace(report, remarks=(*report.remarks, raised))
     return with_proof(report, found) if asked.exact else report

@@ -32,6 +32,8 @@ from samegrad.implementations.reading.readings import Reading
 Array = Any
 SECONDS = 1.0  # of this process, for all of a reading
 FAR = (60.0, 200.0, 500.0, 800.0)  # of outputs and units; exp overflows from 710 on
+OVERFLOWS = 700.0
+UNITS = re.compile(r"^with half of .* about [-+](\d+)$")
 LARGE, INPUTS = 100.0, 1000.0  # times as large: weights, inputs
 SAME = 1e-7  # of a loss: it does not follow what is added to all outputs, as that of softmax
 # Probabilities that are far enough from 0 and 1, and outputs that differ by so little that these
@@ -54,12 +56,14 @@ class Extremes:
         found: the reading, right at an ordinary point.
         noted: whether but for a convention.
         lost: where its loss was no finite number, in words.
+        none: where exp overflowed in its gradient alone, likewise.
     """
 
     found: Found
     noted: bool
     seed: int
     lost: list[str] = field(default_factory=list)
+    none: list[str] = field(default_factory=list)
 
     def fault(self) -> CheckReport | None:
         """What `check` says of the first point at which the gradient does not follow, if any."""
@@ -69,7 +73,9 @@ class Extremes:
                 with contextlib.closing(kind) as suspects:
                     for words, other, said in itertools.islice(suspects, MOST_CHECKS):
                         report = self._confirmed(other, said)
-                        if report.verdict == DISAGREES:
+                        if _overflows(report, words):
+                            self.none.append(words)
+                        elif report.verdict == DISAGREES:
                             return replace(report, remarks=(*report.remarks, words))
         return None
 
@@ -219,6 +225,14 @@ class Extremes:
                     values[key] = held
                 if time.process_time() > end:
                     return
+
+
+def _overflows(report: CheckReport, words: str) -> bool:
+    """Whether all that is wrong is no number, with units so far out that exp overflows."""
+    far = UNITS.search(words)
+    wrong = [m.reason for m in report.matches if m.verdict == DISAGREES]
+    none = bool(wrong) and all("values not finite" in reason for reason in wrong)
+    return far is not None and float(far[1]) > OVERFLOWS and none and not report.said
 
 
 def _made_in(reading: Reading) -> tuple[str, ...]:

@@ -139,7 +139,9 @@ class Found:
         several = self.reading.batched or self.reading.outputs > 1
         near = sum(m.proportional(c.tolerance) for m in c.judged) if several else 0
         found = sum(bool(m.source) for m in c.matches)
-        return (right, near, found, self.reading.batched, self.reading.own)
+        # Of as much that is right, what comes last shows the loss: nothing is sent back to it.
+        last = bool(c.judged) and c.judged[-1].right(c.tolerance)
+        return (right, near, found, self.reading.batched, self.reading.own, last)
 
 
 def compared_with(reading: Reading) -> Compared | None:

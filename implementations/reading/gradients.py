@@ -115,6 +115,8 @@ def gradients_of(
                     yield NewParameters(backward, trial, known or 1.0), name, kind
                     tried, some = tried + 1, True
                     continue
+                if name in steps and kind == "explicit" and any(key == "lr" for _, key in plan):
+                    continue  # it returns weights, among other things
                 paired = any(key == "pairs" for _, key in plan)
                 (trial.paired.add if paired else trial.paired.discard)(name)
                 if name not in both:

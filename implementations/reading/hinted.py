@@ -15,6 +15,7 @@ import numpy as np
 from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names, twice
+from samegrad.implementations.reading.hinted_factor import made_up_for
 from samegrad.implementations.reading.hints import NO_HINT, FailedError, Hints, failed
 from samegrad.implementations.reading.loading import Loaded, execute
 
@@ -57,7 +58,12 @@ def _checked(hints: Hints, file: "_File", used: set[str], exact: bool) -> CheckR
     rate = file.value("rate", hints.rate, given) if hints.rate else None
     try:
         of_update = None if rate is None else float(rate)
-        report = check(given.get("net"), loss, backward, data, rate=of_update, exact=exact)
+        net = given.get("net")
+        report = check(net, loss, backward, data, rate=of_update, exact=exact)
+        report = made_up_for(
+            report, (net, data), backward, file.loaded,
+            lambda by: check(net, lambda *a: by * loss(*a), backward, data, rate=of_update),
+        )  # fmt: skip
     except (TypeError, ValueError) as error:
         raise FailedError(f"{type(error).__name__}: {error}") from None
     texts = [f"{n} = {getattr(hints, n)}" for n in ("net", "loss", "backward")]
@@ -97,7 +103,7 @@ class _File:
     """The names of a file, as hints see them."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self.namespace = loaded.namespace
+        self.loaded, self.namespace = loaded, loaded.namespace
         self._folder = loaded.path.parent
         self._assigned: dict[str, list[tuple[ast.stmt, str]]] = {}
         for block in loaded.blocks:

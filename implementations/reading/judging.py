@@ -33,6 +33,7 @@ from samegrad.implementations.reading.other_losses import of_another
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
 from samegrad.implementations.reading.snippets import snippet
+from samegrad.implementations.reading.unused import of_written, written_instead
 from samegrad.implementations.reading.usage import calls_for_each
 from samegrad.implementations.state.reach import Reached
 
@@ -227,6 +228,10 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     own = sorted((f for f in usable if f.reading.own), key=lambda f: f.score, reverse=True)
     standard = [f for f in usable if not f.reading.own]
     whole = next((f for f in standard if f.constant), None)
+    several = (f for f in standard if f.compared.factor and f.reading.outputs > 1)
+    of_all = whole or next(several, None)
+    if of_all is not None and own and (text := written_instead(own[0].reading)):
+        return of_written(report_of(of_all), own[0].reading, text)
     reports: list[CheckReport] = []
     for one in own[:MOST_CHECKED]:
         if whole is None and any(

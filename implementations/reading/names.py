@@ -133,7 +133,7 @@ BOTH = re.compile(
 STEP = re.compile(
     r"_*(?:train|fit|train_?(?:step|one|on_batch|batch|network|model)|step|update(?:_mini_batch)?|sgd"
     r"|learn|partial_?fit|optimi[sz]e|gradient_?descent|nn_?model|l_?layer_?model|model|update_batch"
-    r"|train_\w+|back_?prop\w*|backward\w*|update_weights|run_mini_?batch|entra[iî]ner|apprendre"
+    r"|train_\w+|back_?prop\w*|backward\w*|update_?weights|run_mini_?batch|entra[iî]ner|apprendre"
     r"|entrenar|aprender|corregir(?:_pesos)?|actualizar(?:_pesos)?|atualizar(?:_pesos)?|treinar|trainiere|lernen?|addestra|sgd_?step)",
     re.IGNORECASE,
 )

@@ -15,7 +15,7 @@ import numpy as np
 
 from samegrad.implementations.reading import names, usage
 from samegrad.implementations.reading.arguments import GENERATOR, deepened, init_ways, value_of_kind
-from samegrad.implementations.reading.beside import CURVED, given_objects
+from samegrad.implementations.reading.beside import given_objects
 from samegrad.implementations.reading.board import (
     VALIDATION,
     Form,
@@ -24,13 +24,12 @@ from samegrad.implementations.reading.board import (
 )
 from samegrad.implementations.reading.effects import places
 from samegrad.implementations.reading.loading import Loaded, own_classes, own_functions
+from samegrad.implementations.reading.words import ACTIVATION, activation_words
 
 MOST_WAYS = 12  # to construct one class
 MOST_LAYERS = 3  # hidden ones
 MOST_COUNTED = 5  # of hidden layers; more are hidden units
-STRAIGHT = ("linear", "identity", "none", "id")
 FUNCTION = re.compile(r"activation|nonlin|func|(?:^|_)act(?:_f|$)")  # of outputs: no width
-ACTIVATION = re.compile(r".*(?:activation|act|nonlin|func).*|f|g")
 
 
 @dataclass
@@ -45,6 +44,7 @@ class Network:
         held: data that it was constructed with.
         rate: of its steps, alone in a list, where it is ours to set.
         kept: attributes that its methods take from their arguments, with the roles of these.
+        placed: attributes, lists, whose first place its methods give an example to.
         settings: lists of numbers that its constructor was given, which are no weights.
         part: whether it is one layer of several that the file has.
         users: functions of the user that those to call have within them.
@@ -59,6 +59,7 @@ class Network:
     held: tuple[Any, ...] = ()
     rate: list[float] = field(default_factory=list)
     kept: dict[str, str] = field(default_factory=dict)
+    placed: tuple[str, ...] = ()
     settings: tuple[Any, ...] = ()
     part: bool = False
     users: tuple[Any, ...] = ()
@@ -174,7 +175,7 @@ def _options(
     kind, place = names.role(p.name), widths[p.name]
     use = "" if default else usage.used_as(cls, p.name)
     if use in ("pairs", "triples"):
-        return [*written, (use, _activation_words(loaded))]
+        return [*written, (use, activation_words(loaded))]
     if "weight" in names.words(p.name) and place == "k" and not default:
         return [("factors", None)]
     number = default and isinstance(p.default, int | float | str)
@@ -220,7 +221,7 @@ def _options(
     if objects := given_objects(cls, p.name, loaded):
         return [("text", value) for value in objects]
     if ACTIVATION.fullmatch(names.plain(p.name)):
-        return [("text", word) for word in dict.fromkeys(_activation_words(loaded))]
+        return [("text", word) for word in dict.fromkeys(activation_words(loaded))]
     if names.plain(p.name) in ("seed", "random_state"):
         return [("one", None)]
     if keys := usage.keys_of(cls, p.name, loaded.namespace):
@@ -250,19 +251,6 @@ def _loss_objects(loaded: Loaded) -> list[Any]:
         with contextlib.suppress(Exception):
             found += [cls if static else cls()] if pair else []
     return found
-
-
-def _activation_words(loaded: Loaded) -> list[str]:
-    """What the file calls a function of the hidden layer, and one of the last layer."""
-    found = [
-        node.value
-        for statement in loaded.statements
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    curved = [w for w in dict.fromkeys(found) if w.lower() in CURVED] or ["sigmoid", "relu", "tanh"]
-    straight = [w for w in dict.fromkeys(found) if w.lower() in STRAIGHT]
-    return [*curved, *straight[:1]]
 
 
 def _int_like(p: inspect.Parameter, written: Sequence[tuple[str, Any]]) -> bool:
@@ -334,7 +322,9 @@ def of_object(net: Any, title: str, held: tuple[Any, ...], loaded: Loaded) -> Ne
     kept = {a: role for a, p in usage.kept_arguments(type(net))
             if (role := names.role(p)) in ("X", "y")
             and getattr(net, a, None) is None}  # fmt: skip
-    return Network(net, functions, title, {}, held, kept=kept)
+    placed = [a for a, p in usage.placed_arguments(type(net))
+              if names.role(p) == "X" and isinstance(getattr(net, a, None), list)]  # fmt: skip
+    return Network(net, functions, title, {}, held, kept=kept, placed=tuple(set(placed)))
 
 
 def _prepare(net: Any, held: tuple[Any, ...], sizes: Sizes, form: Form) -> tuple[Any, ...]:

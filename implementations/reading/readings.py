@@ -23,10 +23,7 @@ from samegrad.implementations.reading.board import (
     turned,
     understood,
 )
-from samegrad.implementations.reading.effects import (
-    Place,
-    places,
-)
+from samegrad.implementations.reading.effects import Place, places
 from samegrad.implementations.reading.gradients import Change, gradients_of
 from samegrad.implementations.reading.networks import Globals
 from samegrad.implementations.reading.objectives import (
@@ -36,13 +33,13 @@ from samegrad.implementations.reading.objectives import (
     parameters_of,
     with_penalty,
 )
+from samegrad.implementations.reading.outputs import with_first
+from samegrad.implementations.reading.stretched import LABELS, is_cut_off, is_stretched
 from samegrad.implementations.reading.trials import Trial, Wishes, runs, set_targets
-from samegrad.implementations.reading.usage import gives_loss, returns_several
+from samegrad.implementations.reading.usage import first_of, gives_loss, returns_several
 
 Array = Any
-MOST_WIDTH = 8  # outputs that are told from one
 MOST_OTHERS = 16  # functions of a network whose names say nothing
-ONE_WIDE = {"label column": 1, "label row": 0}  # forms of targets: the axis that is 1
 # Of the problems that confirm a reading; what sends back a wrong array shows from three layers on.
 OTHER_SIZES = (Sizes(8, 3, 5, 2, 1), Sizes(6, 5, 7, 4, 2, (3,)))
 # Words of a backward pass that is meant for several examples at once.
@@ -147,10 +144,11 @@ def readings(
         others = [n for n in others if not names.PLAIN_FORWARD.match(n)]
         methods_first = [*methods_first, *(n for n in others if not names.NO_LOSS.search(n))]
         gradients = [*gradients, *others]
+    outs = trial.outs or [""]
     for y in [wishes.y] if wishes.y else forms:
-        for out in trial.outs or [""]:
+        for out in outs:
             form = replace(trial.form, y=y)
-            trial = trial.copy()  # a reading keeps its targets
+            trial = with_first(trial.copy(), out)  # a reading keeps its targets
             try:
                 if trial.takes_targets and not trial.network.held:
                     set_targets(trial, form, "")
@@ -164,7 +162,9 @@ def readings(
                     gradient = partial(dict[str, Any])
                     yield _reading(trial, (), loss, loss_name, mine, gradient, "none", "")
                     continue
-                if mine and (not out or y in ONE_WIDE) and _stretched(trial, loss):
+                if mine and (not out or y in LABELS) and is_stretched(trial, loss):
+                    continue
+                if mine and is_cut_off(trial, loss):
                     continue
                 if mine:
                     with_penalty(trial, loss)
@@ -183,7 +183,7 @@ def readings(
                     reading = _reading(trial, found, loss, loss_name, mine, backward, name, kind)
                     reading.slopes = slopes
                     pairs = "pairs" if name in trial.paired else ""
-                    reading.key = (loss_name, name, kind, out, pairs)
+                    reading.key = (loss_name, name, kind, out, first_of(backward), pairs)
                     reading.trial = trial
                     reading.others = _others(trial, reading.key, wide)
                     reading.at = partial(_at, trial, reading.key, wide)
@@ -212,34 +212,6 @@ def _takes_targets(function: Callable[..., Any]) -> bool:
     except (TypeError, ValueError):
         return False
     return any(names.role(p.name) == "y" and p.default is p.empty for p in given)
-
-
-def _stretched(trial: Trial, loss: Callable[[], float]) -> bool:
-    """Whether targets have another number of outputs than what they are subtracted from.
-
-    Arrays of one column are stretched to any width, so that a loss runs with what is not meant:
-    such a loss runs with other widths as well, or, of one column, with one other width alone.
-    """
-    y = trial.board.values["y"]
-    if not isinstance(y, np.ndarray) or y.ndim != 2 or y.dtype.kind not in "fi":
-        return False
-    axis = ONE_WIDE.get(trial.form.y, 0 if "column" in trial.form.x else 1)
-    k = y.shape[axis]
-    first = np.take(y, [0], axis)
-
-    def runs_with(width: int) -> bool:
-        trial.board.values["y"] = np.repeat(first, width, axis)
-        try:
-            return bool(np.isfinite(loss()))
-        except (Exception, SystemExit):
-            return False
-        finally:
-            trial.board.values["y"] = y
-
-    if k > 1:
-        return runs_with(k + 1)
-    run = [runs_with(width) for width in range(2, MOST_WIDTH)]
-    return any(run) and not all(run)
 
 
 def _others_of(trial: Trial, known: Sequence[str]) -> list[str]:

@@ -16,18 +16,40 @@ def divides_its_rate(functions: Iterable[Any]) -> bool:
     return any(map(_in_file, files))
 
 
+def takes_a_rate(functions: Iterable[Any]) -> bool:
+    """Whether a loop in a file of some functions takes a rate times something off."""
+    codes = (getattr(function, "__code__", function) for function in functions)
+    files = {code.co_filename for code in codes if hasattr(code, "co_filename")}
+    return any(map(_loop_in, files))
+
+
+@cache
+def _loop_in(filename: str) -> bool:
+    loops = (node for node in ast.walk(_tree(filename)) if isinstance(node, ast.For | ast.While))
+    return any(
+        isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Mult)
+        and "lr" in (_role(node.left), _role(node.right))
+        for loop in loops
+        for node in ast.walk(loop)
+    )
+
+
+def _tree(filename: str) -> ast.AST:
+    try:
+        return ast.parse("".join(linecache.getlines(filename)))
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module([], [])
+
+
 @cache
 def _in_file(filename: str) -> bool:
-    try:
-        tree = ast.parse("".join(linecache.getlines(filename)))
-    except (SyntaxError, ValueError, RecursionError):
-        return False
     return any(
         isinstance(node, ast.BinOp)
         and isinstance(node.op, ast.Div)
         and _is_count(node.right)
         and any(_role(part) == "lr" for part in ast.walk(node.left))
-        for node in ast.walk(tree)
+        for node in ast.walk(_tree(filename))
     )
 
 

@@ -20,7 +20,8 @@ KEPT = ("copy", "shape", "print", "format", "append")  # what reads weights and 
 def straight(loaded: Loaded) -> Iterator[Loop]:
     """The pass of a file that has one outside any loop, as a loop of one turn."""
     body, filename = _whole(loaded)
-    statements = [s for s in _once(flat(body)) if not draws(s)]
+    trains = _trainers(loaded.statements)
+    statements = [s for s in _once(flat(body)) if not (draws(s) or _trained(s, trains))]
     if any(isinstance(s, LOOPS) and _calls_step(s) for s in statements):
         return
     made = _made(statements)
@@ -38,6 +39,26 @@ def straight(loaded: Loaded) -> Iterator[Loop]:
     if len(turn) >= LEAST and learnt:
         header = turn[0].lineno - 1
         yield Loop(before, [], turn, filename, header, learnt=learnt)
+
+
+def _trainers(statements: Sequence[ast.stmt]) -> set[str]:
+    """Functions of a file that go through many backward passes in a loop."""
+    functions = (s for s in statements if isinstance(s, ast.FunctionDef))
+    return {
+        f.name
+        for f in functions
+        for loop in ast.walk(f)
+        if isinstance(loop, LOOPS)
+        for call in ast.walk(loop)
+        if isinstance(call, ast.Call) and names.BACKWARD.match(getattr(call.func, "id", ""))
+    }
+
+
+def _trained(statement: ast.stmt, trainers: set[str]) -> bool:
+    """Whether weights are given to a function that trains, and come back."""
+    value = statement.value if isinstance(statement, ast.Assign) else None
+    called = getattr(value.func, "id", "") if isinstance(value, ast.Call) else ""
+    return called in trainers and bool(_stored(statement) & _read(statement))
 
 
 def _whole(loaded: Loaded) -> tuple[Sequence[ast.stmt], str]:

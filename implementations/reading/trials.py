@@ -98,6 +98,9 @@ class Trial:
         for attribute, kind in self.network.kept.items():
             if kind in self.board.values:
                 setattr(self.network.net, attribute, self.board.values[kind])
+        for attribute in () if self.plan else self.network.placed:
+            if held := getattr(self.network.net, attribute):
+                held[0] = self.board.values["X"]
         if self.function is not None:
             self.board.take(call(self.function, self.plan, self.board), self.called)
 

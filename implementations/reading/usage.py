@@ -265,6 +265,33 @@ def kept_arguments(cls: type) -> Iterator[tuple[str, str]]:
                     yield left.attr, right.id
 
 
+def placed_arguments(cls: type) -> Iterator[tuple[str, str]]:
+    """Attributes that get a parameter of a method, or each of its rows, at their first place."""
+    tree = body(cls)
+    for function in ast.walk(tree) if tree is not None else ():
+        if not isinstance(function, ast.FunctionDef) or function.name == "__init__":
+            continue
+        of = {a.arg: a.arg for a in function.args.args}
+        for node in ast.walk(function):
+            if isinstance(node, ast.For):
+                over = [n.id for n in ast.walk(node.iter) if isinstance(n, ast.Name)]
+                each = [n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)]
+                of |= {name: of[p] for p in over[:1] if p in of for name in each}
+        for node in ast.walk(function):
+            target = node.targets[0] if isinstance(node, ast.Assign) else None
+            if not isinstance(node, ast.Assign) or not isinstance(target, ast.Subscript):
+                continue
+            held = target.value
+            place = target.slice.value if isinstance(target.slice, ast.Constant) else None
+            if not (isinstance(held, ast.Attribute) and is_name(held.value, "self")):
+                continue
+            value = node.value
+            while isinstance(value, ast.Attribute | ast.Subscript):
+                value = value.value
+            if place == 0 and isinstance(value, ast.Name) and value.id in of:
+                yield held.attr, of[value.id]
+
+
 def returned_names(function: Callable[..., Any] | CodeType) -> list[str]:
     """The names of what a function returns: of `return A2, cache` these two; or []."""
     try:
@@ -339,3 +366,8 @@ def needed(function: Callable[..., Any]) -> list[str]:
         return [p.name for p in parameters(function) if p.default is p.empty]
     except (TypeError, ValueError):
         return []
+
+
+def first_of(backward: Any) -> str:
+    """The backward pass that is called before another one, or before its step; or ""."""
+    return getattr(getattr(getattr(backward, "step", backward), "first", None), "name", "")

@@ -8,6 +8,7 @@ import numpy as np
 from samegrad.implementations.checking.objects import analogy, names
 from samegrad.implementations.checking.objects.matching import (
     FEW,
+    KEPT,
     PINNED,
     RETURNED,
     UPDATE,
@@ -87,6 +88,8 @@ def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
     explicit = [
         f for f in explicit if f.right or f.candidate.computed or (f.named and f.values.any())
     ]
+    if any(f.candidate.origin == UPDATE for f in of):
+        explicit = [f for f in explicit if f.right or not _is_cleared(f)]
     own = [f for f in explicit if f.named]
     right = next((f for f in of if f.right), None)
     # What is returned counts before what is kept: it is what the caller goes on with.
@@ -117,6 +120,11 @@ def _chosen(of: list[Fit], any_right: bool) -> Fit | None:
                 choice, key=lambda f: (f.constant is None, not f.constant and f.form != "", f.error)
             )
     return None
+
+
+def _is_cleared(of: Fit) -> bool:
+    """Whether it is a buffer of zeros after a call that has changed the parameter by it."""
+    return of.candidate.origin == KEPT and not of.values.any()
 
 
 def _returned_for_it(of: Fit) -> bool:

@@ -115,3 +115,39 @@ def test_update_has_the_rate_that_is_hinted(tmp_path: Path) -> None:
     ]
 
     assert ["agrees", "disagrees"] == verdicts
+
+
+SUMMED = ("(self.out(x) - t) / len(x)", "(self.out(x) - t)"), (" + self.decay * self.W", "")
+LOSS = " + self.decay / 2 * (self.W ** 2).sum()", ""
+LOOP = "\nfor epoch in range(2):\n    step = RATE * Net().slopes(inputs, wanted)['b']\n"
+TAKES = "\ndef step(net, lr, X, t):\n    net.W -= lr / len(X) * net.slopes(X, t)['W']\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "old", "new", "verdict"),
+    [
+        ("", "", "", "disagrees"),
+        (TAKES, "", "", "agrees"),
+        (LOOP.replace("RATE", "lr"), "", "", "agrees"),
+        (LOOP.replace("RATE", "2"), "", "", "disagrees"),
+        (TAKES, "self.keep * x.T", "3 * self.keep * x.T", "disagrees"),
+        (TAKES, "(self.out(x) - t)", "2.5 * (self.out(x) - t)", "disagrees"),
+    ],
+)
+def test_sum_over_a_batch_is_a_note_where_steps_make_up_for_it(
+    more: str, old: str, new: str, verdict: str, tmp_path: Path
+) -> None:
+    """A rate that is divided by the number of examples, or a loop of the program."""
+    text = NET
+    for one, other in (*SUMMED, LOSS, (old, new)):
+        assert one in text
+        text = text.replace(one, other) if one else text
+    file = tmp_path / "mine.py"
+    file.write_text(f"lr = 0.1\n{text}{more}")
+
+    report = read_here(file, hints=(*HINTS, *DATA))
+
+    assert verdict == report.verdict, report
+    assert ["summed"] * (verdict == "agrees") == [
+        n.code for n in report.notes if n.code == "summed"
+    ]

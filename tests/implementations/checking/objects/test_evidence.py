@@ -87,6 +87,22 @@ def test_buffer_that_backward_leaves_alone_is_no_gradient(before: str) -> None:
     assert ("agrees", ["no-gradient"] * 2) == judged(net, net.loss, net.back)
 
 
+@pytest.mark.parametrize("fault", [0.0, 0.3])
+def test_sums_that_a_step_clears_are_no_gradients(fault: float) -> None:
+    """They are zero when it is over; what it took off the weights is judged."""
+    net = Stack("d", (fault, 0.0))
+
+    def step(x: Any, y: Any) -> None:
+        net.back(x, y)
+        for layer in net.layers:
+            for name in ("W", "b"):
+                held = vars(layer)
+                held[name] -= 0.1 * held[f"d{name}"]
+                held[f"d{name}"] = np.zeros(held[name].shape)
+
+    assert judged(net, net.loss, step)[0] == ("disagrees" if fault else "agrees")
+
+
 def test_zeros_beside_the_gradient_of_the_same_layer_s_weights_are_wrong() -> None:
     """Who forgets the bias: `db` stays as the constructor made it, `dW` does not."""
     net = Stack("d")
