@@ -27,12 +27,21 @@ def take(X: Array, y: Array, chosen: np.ndarray) -> tuple[Array, Array]:
 def peak_memory(device: str) -> Callable[[], int]:
     """The most bytes that arrays take on the GPU from now on, above those of now.
 
-    CuPy counts what its pool holds: once free blocks are given back, that grows with the arrays.
+    The pool is asked for them whenever it has given memory away. What it holds itself would be
+    more: blocks that are free, and too small for what comes next.
     """
-    pool = library().get_default_memory_pool()
-    pool.free_all_blocks()
-    before = int(pool.total_bytes())
-    return lambda: int(pool.total_bytes()) - before
+    cupy = library()
+    pool = cupy.get_default_memory_pool()
+    before = most = int(pool.used_bytes())
+
+    def look(*_: Any, **__: Any) -> None:
+        nonlocal most
+        most = max(most, int(pool.used_bytes()))
+
+    own = {"name": f"peak memory {id(look)}", "malloc_postprocess": look}
+    hook = type("Hook", (cupy.cuda.MemoryHook,), own)
+    hook().__enter__()  # for the rest of the process, in this thread
+    return lambda: most - before
 
 
 def describe(device: str) -> dict[str, str]:

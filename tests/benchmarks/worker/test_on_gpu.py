@@ -1,6 +1,7 @@
 """What only a GPU's rows have: shown on a pretended one, and with stand-ins."""
 
 import configparser
+import importlib
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,6 +94,85 @@ def test_weights_of_an_earlier_step_are_not_kept() -> None:
     timer.block(placed.work("train_step"), 4)
 
     assert [0, 0, 0, 0] == alive
+
+
+class Memory:
+    """A GPU's memory: what is taken, the most of it since it was forgotten, and the most ever."""
+
+    def __init__(self) -> None:
+        self.used = self.most = self.ever = 0
+        self.hooks: list[Any] = []
+
+    def take(self, size: int) -> Any:
+        """As a framework's allocator does."""
+        self.used += size
+        self.most, self.ever = max(self.most, self.used), max(self.ever, self.used)
+        for hook in self.hooks:
+            hook.malloc_postprocess(size=size)
+        return SimpleNamespace(delete=lambda: self.give(size))
+
+    def give(self, size: int) -> None:
+        """Back."""
+        self.used -= size
+
+    def forget(self) -> None:
+        """The most so far."""
+        self.most = self.used
+
+    def of_torch(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its functions."""
+        for name, function in (("reset_peak_memory_stats", self.forget),
+                               ("memory_allocated", lambda: self.used),
+                               ("max_memory_allocated", lambda: self.most)):  # fmt: skip
+            monkeypatch.setattr(backend.torch.cuda, name, function)
+
+    def of_jax(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its figures, of which one never falls; arrays are taken of it."""
+
+        def device_put(array: Any, where: Any) -> Any:
+            taken = self.take(array.nbytes)
+            return SimpleNamespace(block_until_ready=lambda: taken)
+
+        told = lambda: {"bytes_in_use": self.used, "peak_bytes_in_use": self.ever}  # noqa: E731
+        device = SimpleNamespace(memory_stats=told)
+        monkeypatch.setattr(backend.jax, "local_devices", lambda backend: [device])
+        monkeypatch.setattr(backend.jax, "device_put", device_put)
+
+    def of_cupy(self, backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its pool, and a hook that is called when it gives memory away."""
+        memory = self
+
+        class MemoryHook:
+            def __enter__(self) -> None:
+                memory.hooks.append(self)
+
+        pool = SimpleNamespace(used_bytes=lambda: self.used)
+        cupy = SimpleNamespace(
+            get_default_memory_pool=lambda: pool, cuda=SimpleNamespace(MemoryHook=MemoryHook)
+        )
+        monkeypatch.setattr(backend, "library", lambda: cupy)
+
+
+@pytest.mark.parametrize("name", ["torch", "jax", "cupy"])
+def test_peak_memory_is_the_most_that_calls_hold_at_once(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In all idioms: neither what was there, nor what compiling took, nor what a pool keeps."""
+    if name != "cupy":
+        pytest.importorskip(name, reason=f"{name} is not installed")
+    backend = importlib.import_module(f"samegrad.implementations.backends.{name}_backend")
+    memory = Memory()
+    getattr(memory, f"of_{name}")(backend, monkeypatch)
+    for size in (1000, 500):  # weights and batches; what is tried while it compiles
+        memory.take(size)
+    memory.give(500)
+
+    watched = backend.peak_memory("cuda")
+    for size in (50, 70, 60):  # each is given back, and the second has no place in the first's
+        memory.take(size)
+        memory.give(size)
+
+    assert 70 == watched()
 
 
 def test_end_to_end_calls_copy_and_check_nothing() -> None:
