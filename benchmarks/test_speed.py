@@ -7,7 +7,7 @@ import pytest
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.records.quality import UNUSABLE
-from samegrad.benchmarks.records.rows import Row
+from samegrad.benchmarks.records.rows import BELOW, Row
 from samegrad.benchmarks.records.schema import NO_NUMBER, OK
 from samegrad.benchmarks.runs.session import Replay
 from samegrad.implementations.contract.texts import clean
@@ -23,6 +23,10 @@ def test_speed(case: Case, row: Row, replay: Replay, benchmark: Any) -> None:
 
     if row.quality.level == UNUSABLE:
         pytest.skip(clean(str(row.quality)))
+
+    for remark in row.remarks:
+        if remark.startswith(BELOW):
+            pytest.fail(clean(remark), pytrace=False)
 
     assert row.gate is not None
     sizes = case.spec.layer_sizes if isinstance(case.workload, MLPWorkload) else ()

@@ -1,9 +1,12 @@
 """The limit: what it is made of, when there is none, and what a time below it says."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from samegrad.benchmarks import test_speed
 from samegrad.benchmarks.cases.case import Case
 from samegrad.benchmarks.cases.workload import MLPWorkload
 from samegrad.benchmarks.records import limits, rows
@@ -81,12 +84,18 @@ def test_without_a_part_there_is_no_limit(without: str, tmp_path: Path) -> None:
     assert made(tmp_path, CASE, without=without).limit is None
 
 
-def test_time_below_the_limit_says_that_it_is_wrong(tmp_path: Path) -> None:
-    """And one above it does not."""
-    (below,) = made(tmp_path, CASE, 3300).remarks
+def test_time_below_the_limit_says_that_it_is_wrong_and_fails(tmp_path: Path) -> None:
+    """The row and its item of a run; one above it does neither."""
+    below, above = (made(tmp_path, CASE, elapsed_ns) for elapsed_ns in (3300, 3400))
+    handed_in = SimpleNamespace(extra_info={}, pedantic=lambda *_, **__: None)
+    replay: Any = SimpleNamespace()
 
-    assert "faster than the limit of 3.34 us, which is wrong here" == below
-    assert () == made(tmp_path, CASE, 3400).remarks
+    said = "faster than the limit of 3.34 us, which is wrong here"
+    assert (said,) == below.remarks and () == above.remarks
+    with pytest.raises(pytest.fail.Exception, match=said):
+        test_speed.test_speed(CASE, below, replay, handed_in)
+    test_speed.test_speed(CASE, above, replay, handed_in)
+    assert [*above.process_medians] == replay.samples
 
 
 def test_known_sizes_are_those_of_the_machine(tmp_path: Path) -> None:
