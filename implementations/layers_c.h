@@ -54,7 +54,8 @@ static long place(Network *net, const real *X, long n)
         if (net->memory) /* what packing takes comes last: here only its place counts */
             continue;
         MORE(packing, product_room(n, l->fan_out, l->fan_in));
-        MORE(packing, product_room(n, l->fan_in, l->fan_out));
+        if (l > net->first) /* B4 */
+            MORE(packing, product_room(n, l->fan_in, l->fan_out));
         MORE(packing, product_room(l->fan_in, l->fan_out, n));
     }
     if (net->last->g != IDENTITY)

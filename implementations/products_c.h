@@ -87,6 +87,8 @@ static int most_threads(long m, long n, long k)
 static long product_room(long m, long n, long k)
 {
     long depth = deep(n, k), most = 0;
+    if (most_threads(m, n, k) == 1 && n < 4 * COLUMNS && k * up_to(LANES, m) * sizeof(real) <= SMALL)
+        return room_for_B(n, depth); /* however A lies, `share` packs none of it */
     for (int threads = 1; threads <= most_threads(m, n, k); threads++) {
         long rows = room_for_B(n, depth) + threads * room_for_A(m, depth, threads);
         long columns = threads * room_for_columns(m, n, depth, threads);

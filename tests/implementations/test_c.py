@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from samegrad.benchmarks.machine import system
 from samegrad.implementations import functions_c
 from samegrad.implementations.backends import c_compiler
 from samegrad.implementations.contract import cache as cache_folder
@@ -328,10 +330,32 @@ def test_threads_change_no_more_than_rounding() -> None:
     assert 1 == len({numbers[-1] for numbers in given.values()})
 
 
+@pytest.mark.skipif(system.cores() > 4, reason="each core packs for itself")
 @pytest.mark.parametrize("steps", [1, 3])
 def test_step_stays_within_two_params_and_two_activations(steps: int) -> None:
     """The most that is held at any moment, weights included and inputs not."""
-    spec = MLPSpec((64, 256, 128, 10))
+    spec = MLPSpec((300, 2048, 256, 20))
     activations = 1024 * sum(spec.layer_sizes[1:])
 
     assert peak_of_steps("c", steps, spec)[0] <= 4 * (2 * spec.parameters + 2.2 * activations)
+
+
+@pytest.mark.skipif(system.cores() > 2, reason="each core packs for itself")
+@pytest.mark.parametrize(
+    ("sizes", "batch_size"),
+    [((64, 32, 10), 32), ((784, 128, 64, 10), 128), ((784, 512, 512, 10), 128),
+     ((300, 2048, 256, 20), 512), ((1024, 2048, 2048, 10), 1024)],
+)  # fmt: skip
+def test_memory_that_c_asks_for_is_within_that_on_small_networks(
+    sizes: tuple[int, ...], batch_size: int
+) -> None:
+    """With the params, on two cores."""
+    spec = MLPSpec(sizes)
+    params: Any = [(np.empty(pair, "float32"), np.empty(pair[1], "float32"))
+                   for pair in pairwise(sizes)]  # fmt: skip
+    here = functions_c.Places(spec, params, functions_c.init_kept(spec, params))
+
+    numbers = here.library.samegrad_room(here.pointer, batch_size)
+
+    activations = batch_size * sum(sizes[1:])
+    assert numbers <= spec.parameters + 2.2 * activations
