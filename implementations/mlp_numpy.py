@@ -45,12 +45,15 @@ def loss(spec: MLPSpec, params: Params, X: Array, y: Array, masks: Tree = None) 
 
 
 def backward(spec: MLPSpec, trace: Trace, slope: Array) -> Params:
-    """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on."""
+    """Grads nested like params; slope is dloss/da, delta is dloss/dz, from the last layer on.
+
+    Of one example B2 is a column times a row, which `@` does without BLAS, and `dot` with it.
+    """
     grads: Params = []
     ones = np.ones_like(slope[:, 0])  # BLAS adds in blocks, sum(axis=0) one row after another
     for W, dg, m, a_in, z, a in trace[::-1]:
         delta = drop(slope, m) * dg(z, a)  # B1, B4
-        dW = a_in.T @ delta  # B2
+        dW = a_in.T @ delta if len(delta) > 1 else np.dot(a_in.T, delta)  # B2
         if spec.l2:
             dW += spec.l2 * W  # B2
         grads.append((dW, ones @ delta if spec.bias else None))  # B3

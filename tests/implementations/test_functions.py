@@ -190,3 +190,29 @@ def test_libraries_differ_where_their_own_function_is_not_used() -> None:
     assert abs(float(functions_torch.softplus(z)) / exact - 1) < 1e-15
     assert 1.0 == float(jax.grad(jax.nn.leaky_relu)(0.0))
     assert 0.01 == float(jax.grad(functions_jax.ACTIVATIONS["leaky_relu"])(0.0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_no_product_of_numpys_is_a_column_times_a_row(batch_size: int) -> None:
+    """`@` leaves it to a loop without BLAS: B2 of one example took as long as all else together."""
+    factors: list[Any] = []
+
+    class Watched(np.ndarray):
+        """It notes what `@` multiplies."""
+
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+            plain = [a.view(np.ndarray) if isinstance(a, Watched) else a for a in inputs]
+            if ufunc is np.matmul:
+                factors.append([a.shape for a in plain])
+            if out := options.get("out"):
+                options["out"] = tuple(a.view(np.ndarray) for a in out)
+            given = getattr(ufunc, method)(*plain, **options)
+            return given.view(Watched) if isinstance(given, np.ndarray) else given
+
+    spec = MLPSpec((6, 5, 4), "tanh")
+    p = problems.draw(spec, batch_size)
+
+    load("numpy").model.loss_and_grad(spec, p.params, p.X.view(Watched), p.y)
+
+    assert len(factors) > 3
+    assert not [both for both in factors if both[0][1:] == (1,)]
