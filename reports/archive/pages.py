@@ -21,7 +21,7 @@ from samegrad.implementations.contract.files import replaced
 from samegrad.implementations.contract.texts import clean
 from samegrad.reports.archive import queries
 from samegrad.reports.archive.cells import Cell, row_html
-from samegrad.reports.data.values import brief, duration, folded, in_order
+from samegrad.reports.data.values import brief, digits, duration, folded, in_order
 from samegrad.reports.document.page import digest, key
 
 MOST_COLUMNS = 24  # of a table of machines by cases
@@ -48,6 +48,7 @@ class Value(NamedTuple):
     seconds: float
     seconds_low: float | None
     seconds_high: float | None
+    limit_seconds: float | None
     quality: str | None
     middle: float
     machines: int
@@ -241,15 +242,15 @@ def machine_page(
     named = ("cpu", "cores", "gpu", "system", "architecture", "python", "fingerprint")
     facts = {what: str(run[what]) for what in named}
     facts["libraries"] = ", ".join(map(" ".join, queries.versions(run["versions"]).items()))
-    values = [_line(value) for value in map(Value._make, rows)]
-    heads = ["case", "who", "time", "over the median machine", "rank"]
+    values = [line(value) for value in map(Value._make, rows)]
+    heads = ["case", "who", "time", "times the limit", "over the median machine", "rank"]
     history = [
         [one["started"][:16], one["run"], one["commit"], "complete" if one["complete"] else "not",
          "busy" if one["machine_too_busy"] else "", Cell(f"{one['rows']:,}", order=one["rows"])]
         for one in reversed(runs)
     ]  # fmt: skip
     shown = [
-        Table("Values", heads, values, "Filter values", frozenset({2, 3, 4})),
+        Table("Values", heads, values, "Filter values", frozenset({2, 3, 4, 5})),
         Table("Runs", ["date", "run", "commit", "end", "state", "rows"], history,
               numbers=frozenset({5})),
     ]  # fmt: skip
@@ -257,13 +258,16 @@ def machine_page(
     site.write(name, Page(run["machine"], [], shown, "../", facts))
 
 
-def _line(value: Value) -> list[str | Cell]:
+def line(value: Value) -> list[str | Cell]:
+    """Of a machine's page: a case, who, its time, and how that stands."""
     times = value.seconds / value.middle
     alone = value.machines == 1
+    over = value.seconds / value.limit_seconds if value.limit_seconds else None
     return [
         case_title(value),
         column(value),
         _time(value),
+        Cell("", order="") if over is None else Cell(digits(over), order=over),
         Cell("" if alone else f"{times:.2f}", order=times),
         Cell(f"{value.place:,} of {value.machines:,}", order=value.place),
     ]

@@ -17,7 +17,14 @@ from samegrad.benchmarks.records.journal import first
 from samegrad.cli import main
 from samegrad.reports.archive import adding, site
 from samegrad.reports.archive import summary as summaries
-from samegrad.reports.archive.pages import CasePage, Standing, Value, in_order_first, standings
+from samegrad.reports.archive.pages import (
+    CasePage,
+    Standing,
+    Value,
+    in_order_first,
+    line,
+    standings,
+)
 from samegrad.reports.document.page import digest
 from tests.helpers.archives import journal, records, simulated, write_simulated
 from tests.helpers.browser import used
@@ -26,6 +33,10 @@ from tests.helpers.journals import CASE
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 REAL = [ROOT / "reports" / "results" / name for name in ("differentiation", "peers")]
+
+
+VALUE = Value("w", "1-1", "train_step", 1, "resident", "float32", "x", "cpu", "all", None, "m",
+              1.0, 0.99, 1.01, 0.8, "good", 1.0, 2, 1)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -130,11 +141,9 @@ def test_pages_by_several_processes_are_the_same(
 
 def test_each_machine_compares_for_itself() -> None:
     """Who was measured on the fastest machine alone wins nothing; nor who has no interval."""
-    value = Value("w", "1-1", "train_step", 1, "resident", "float32", "x", "cpu", "all", None, "m",
-                  1.0, 0.99, 1.01, "good", 1.0, 2, 1)  # fmt: skip
 
     def of(seconds: float, wide: float = 0.01) -> Value:
-        return value._replace(
+        return VALUE._replace(
             seconds=seconds,
             seconds_low=None if wide < 0 else seconds * (1 - wide),
             seconds_high=None if wide < 0 else seconds * (1 + wide),
@@ -152,6 +161,16 @@ def test_each_machine_compares_for_itself() -> None:
             "cupy": (1, 0, 0)} == counts  # fmt: skip
     times = [stand[name].times for name in ("jax", "c", "torch", "numpy", "cupy")]
     assert [2.0, 1.0, 1.1, 2.25, 1.0] == pytest.approx(times)
+
+
+def test_line_of_a_machine_says_how_near_the_limit_it_is(pages: Path) -> None:
+    """Nothing where the run has none."""
+    said = [line(VALUE._replace(limit_seconds=least))[3] for least in (0.8, None)]
+
+    assert [("1.25", 1.25), ("", "")] == [(cell.text, cell.order) for cell in said]
+    fingerprint = first(REAL[1] / "journal.jsonl")["fingerprint"]
+    (page,) = (pages / "machines").glob(f"{fingerprint}*.html")
+    assert ">times the limit" in page.read_text("utf-8")
 
 
 def test_index_names_who_has_no_interval_once() -> None:
