@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from samegrad.benchmarks.machine import gpu
 from samegrad.benchmarks.machine.checkout import ROOT
 from samegrad.benchmarks.records.journal import NotAJournalError, read
 from samegrad.benchmarks.records.schema import OK
-from samegrad.cli import main
+from samegrad.cli import main, tree
 from samegrad.implementations.contract import registry
 from samegrad.reports.data import archives
 from samegrad.reports.data.loading import paths
@@ -40,6 +41,10 @@ def test_parts_are_commands_that_there_are(monkeypatch: pytest.MonkeyPatch) -> N
     small = ("--layers", "64-32-10", "--batch-size", "32")  # what it compiles takes seconds each
     assert ("verify", "jax", *small, "--device", "cuda", "--json") == made[1].arguments
     assert "jax" == made[6].arguments[-1]
+    for part in made:
+        given, rest = tree().parse_known_args([*part.arguments])
+        assert part.arguments[0] == given.command
+        assert {"-m", "-k"} >= {word for word in rest if word.startswith("-")}  # pytest's
     monkeypatch.setattr(registry, "why_not_installed", lambda name: "no")
     assert {"agreement_jax", "wide"}.isdisjoint(part.name for part in gpu_proof.parts())
 
@@ -94,6 +99,10 @@ def test_it_runs_to_its_end_on_a_pretended_gpu(
         sent = read(journal)
     assert {OK} == {outcome["status"] for _, outcome in sent.outcomes}
     assert str(tmp_path) not in json.dumps(sent.run["command"])
+    shown = tmp_path / "shown"
+    assert 0 == main(["render", str(folder / gpu_proof.ARCHIVE), "--output", str(shown)])
+    assert "fake_cuda" in (shown / "report.md").read_text()
+    capsys.readouterr()
 
     made[0] = Part("wrong", ("workloads",), 1, 1)
     assert 3 == main(["gpu-proof", "--resume", str(folder), "--minutes", "0.5"])
@@ -241,14 +250,18 @@ def test_predictions_stand_beside_what_was_measured(tmp_path: Path) -> None:
     ]
     records.append(about | {"quantity": "launch", "arithmetic": "", "value": 2.5e-6})
     path = tmp_path / "p" / "a" / "journal.jsonl"
-    journals.write(path, journals.run_record(machine=machine), *records)
+    graph = replace(journals.CASE, implementation="torch_compile", device="cuda")
+    steps = journals.plan_record(graph), *(journals.ok(p, 60_000, graph) for p in range(5))
+    journals.write(path, journals.run_record(machine=machine), *records, *steps)
 
-    lines = proof.bands()
+    *lines, nodes = proof.bands()
 
     assert ["tf32 products: 60 TFLOP/s, predicted 296 to 494 (data sheet): NOT AS PREDICTED"] == [
         line for line in lines if "NOT AS" in line
     ]
     assert "launch: 2.5 us, predicted 1.3 to 28" == lines[-1] and 4 == len(lines)
+    said = "60 us, as long as 100 nodes of a graph are predicted to take"
+    assert f"digits step of torch_compile: {said}" == nodes
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ def test_extras_of_the_issue_are_there() -> None:
     everything = distributions(EXTRAS["all"])
     for name in ("benchmark", "report", "train", "torch", "jax", "peers"):
         assert distributions(EXTRAS[name]) <= everything
+    (cupy,) = EXTRAS["cupy"]
+    assert "[ctk]" in cupy  # without the toolkit's parts it compiles no kernel
 
 
 @pytest.mark.parametrize("extra", commands.EXTRAS)

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from samegrad.benchmarks.training import run, speedrun, worker
+from samegrad.benchmarks.training.data import datasets
 from samegrad.benchmarks.training.data.datasets import Fold
 from samegrad.benchmarks.training.recipe import Recipe
 from samegrad.benchmarks.training.tasks import TASKS
 from samegrad.cli import main
 from samegrad.implementations.checking import comparison
 from samegrad.implementations.contract import registry
-from tests.helpers.shared_data import data_dir
+from tests.helpers.shared_data import data_dir, fold_of
 
 NAMES = ("speedrun_97", "speedrun_98")
 TASK = TASKS["speedrun_97"]
@@ -143,6 +144,21 @@ def test_report_has_median_and_worst_of_its_seeds() -> None:
     assert "2 of 3" == line["reached"]
     (said,) = map(str, learned(shown))
     assert "from raw bytes to weights: c cpu 60.0 ms" in said and "validation" not in said
+
+
+@pytest.mark.full  # half a minute each, where nothing else computes
+@pytest.mark.parametrize("name", NAMES)
+def test_losses_of_all_idioms_agree_through_a_whole_speedrun(name: str) -> None:
+    """In float64, over every step on MNIST: rounding does not add up (1.7e-15 was seen)."""
+    whole = TASKS[name].recipe.in_dtype("float64")
+    data = datasets.refitted(fold_of(name))
+    idioms = [n for n in ("numpy", "torch", "jax", "c") if not registry.why_not_installed(n)]
+
+    losses = {n: speedrun.run(registry.load(n), whole, data, 1).losses for n in idioms}
+
+    assert {len(one) for one in losses.values()} == {whole.updates}
+    off = {n: np.abs(one - losses["numpy"]).max() for n, one in losses.items()}
+    assert max(off.values()) < 1e-12, off
 
 
 @pytest.mark.full
