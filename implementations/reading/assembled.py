@@ -194,7 +194,10 @@ def _layer(cls: type, fan_in: int, fan_out: int, word: str, loaded: Loaded) -> A
             raise TypeError(f"{p.name} is not known")
     if len(needed) < 2 - bool(later):
         raise TypeError("it has no two widths")
-    return cls(*values)
+    # Without its derivative, an activation that is given would be taken for none.
+    more = {p.name: given_objects(cls, p.name, loaded) for p in constructor(cls)
+            if p.default is None and DERIVATIVE.search(p.name)}  # fmt: skip
+    return cls(*values, **{name: given[0] for name, given in more.items() if given})
 
 
 def _later(cls: type) -> str:

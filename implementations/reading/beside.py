@@ -97,11 +97,11 @@ def given_objects(cls: type, name: str, loaded: Loaded) -> list[Any]:
         classes = {**classes_beside(loaded), **own_classes(loaded)}
         found = [c for c in classes.values() if wanted <= {*dir(c)} and c is not cls]
         abstract = {base for c in found for base in c.__mro__[1:]}
-        found.sort(key=lambda c: (c in abstract, _is_loss(c) != loss, _is_straight(c)))
+        found.sort(key=lambda c: (c in abstract, _is_loss(c) != loss, _rank(c)))
         return [o for c in found if (o := _made(c)) is not None][:MOST_OBJECTS]
     if any(ast.unparse(f) in held for f in calls):
         functions = functions_around(loaded)
-        pairs = sorted(derived(functions, loss), key=lambda p: _is_straight(p[0]))
+        pairs = sorted(derived(functions, loss), key=lambda p: _rank(p[0]))
         return [pairs[0][bool(DERIVATIVE.search(name))]] if pairs else []
     return []
 
@@ -110,8 +110,10 @@ def _is_loss(cls: type) -> bool:
     return bool(OF_LOSS.search(cls.__name__) or OF_LOSS.search(cls.__module__.rpartition(".")[2]))
 
 
-def _is_straight(thing: Any) -> bool:
-    return not any(word in thing.__name__.lower() for word in CURVED)
+def _rank(thing: Any) -> int:
+    """The place of an activation among those that are known: smooth ones first."""
+    name = thing.__name__.lower()
+    return next((i for i, word in enumerate(CURVED) if word in name), len(CURVED))
 
 
 def _made(cls: type) -> Any:

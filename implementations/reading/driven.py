@@ -62,6 +62,7 @@ MOST_WIDTHS = 2
 # What is given where it has to be, and left at its default elsewhere.
 CONSTANTS: Mapping[str, Any] = {"lr": RATE, "reg": 0.0, "keep": 1.0, "quiet": False,
                                 "training": True}  # fmt: skip
+_ENDLESS: set[str] = set()  # functions of the file of this process
 Data = tuple[str, dict[str, Any]]  # in words; values by role
 
 
@@ -103,13 +104,15 @@ def _calls(
         if wide and _is_measured(make, network, sizes):
             wide = []
         for other in wide[:MOST_WIDTHS] or [sizes]:
-            for name in _training(_of_net(network)):
-                for call in _of_one(loaded, partial(make, other), name, other, until):
+            trained = _training(_of_net(network))
+            text = one_pass(methods(network.net))
+            if text and not any(map(TRAINS.search, trained)):
+                trained = [PASS]  # what only goes back needs a way up before it
+            for name in trained:
+                of = partial(_with_pass, text, make, other) if text else partial(make, other)
+                for call in _of_one(loaded, of, name, other, until, text * (name == PASS)):
                     some = True
                     yield call
-            if (text := one_pass(methods(network.net))) is not None:
-                pass_of = partial(_with_pass, text, make, other)
-                yield from _of_one(loaded, pass_of, PASS, other, until, text)
         if made.total() >= MOST_NETWORKS or time.process_time() > until:
             break
     functions = own_functions(loaded)
@@ -143,17 +146,17 @@ def _is_net(p: inspect.Parameter, kind: str) -> bool:
     return names.role(p.name) == "params" or getattr(p.annotation, "__name__", "") == kind
 
 
-def one_pass(functions: Mapping[str, Callable[..., Any]]) -> str | None:
+def one_pass(functions: Mapping[str, Callable[..., Any]]) -> str:
     """A pass forward and back as text, of methods that are given inputs and targets one by one.
 
-    None where there are no such.
+    "" where there are no such.
     """
     takes = {name: len(usage.needed(f)) for name, f in functions.items()}
     puts = next((n for n, k in takes.items() if k == 1 and PUTS.search(n)), "")
     ups = [n for n, k in takes.items() if k == (not puts) and UP.search(n) and not DOWN.search(n)]
     downs = [n for n, k in takes.items() if k == 1 and DOWN.search(n) and n not in (puts, *ups)]
     if not ups or not downs:
-        return None
+        return ""
     up = min(ups, key=lambda n: (not names.FORWARD.match(n), len(n)))
     lines = [f"net.{puts}(X)", f"net.{up}()"] if puts else [f"net.{up}(X)"]
     lines.append(f"net.{downs[0]}(y)")
@@ -187,7 +190,7 @@ def _of_one(
 ) -> Iterator[tuple[str, list[Turn]]]:
     """Calls of one function, with data in all forms that it takes; of its text if it is ours."""
     for words, data in forms(sizes):
-        if time.process_time() > until:
+        if time.process_time() > until or name in _ENDLESS:
             return
         try:
             network = make(Form("columns" if "columns" in words else "rows"))
@@ -202,7 +205,11 @@ def _of_one(
         watch = Watch(loaded.path, partial(_quietly, run), EACH)
         if text:
             watch.loops[WHERE] = loops_of(ast.parse(text), WHERE)
+        begins = time.process_time()
         turns = watch.run()
+        if not turns and time.process_time() - begins > EACH / 2:
+            _ENDLESS.add(name)  # it does not end, and changes nothing
+            return
         # The loops of what is called hold the way up and the way down.
         turns.sort(key=lambda t: (t.depth, isinstance(t.loop.node, ast.FunctionDef)))
         if turns:
@@ -210,6 +217,8 @@ def _of_one(
             shown = ", ".join(re.findall(r"net\.(.*)", text)) or f"{name}({', '.join(given)})"
             title = f"{of}.{shown}" if network.title.startswith("class ") else shown
             yield f"{title}, {words}", turns
+        if not any(isinstance(v, np.ndarray | list | tuple) for v in given.values()):
+            return  # whatever the form of data is, it makes its own
 
 
 def _quietly(run: Callable[[], Any]) -> None:
@@ -263,7 +272,8 @@ def arguments(
             return None
         if value is not None:
             found[p.name] = value
-    takes = {id(v) for v in found.values()} & {id(v) for v in data.values()}
+    parts = [p for v in found.values() for p in (v if isinstance(v, tuple) else (v,))]
+    takes = {id(p) for p in (*parts, *found.values())} & {id(v) for v in data.values()}
     own = not {"X", "y", "data", ""} & {*roles.values()}  # it makes its data
     return found if takes or (own and TRAINS.search(function.__name__)) else None
 
@@ -300,11 +310,10 @@ def _value(
         return getattr(sizes, width)
     if width in ("hs", "sizes"):
         return sizes.hidden if width == "hs" else sizes.layers
-    use = usage.used_as(function, p.name)
-    if use == "callable" and OF_LOSS.search(p.name):
+    if OF_LOSS.search(p.name) and usage.called_in(function, p.name):
         around = functions_around(loaded)
         if pairs := derived(around, losses=True):
             return pairs[0][bool(DERIVATIVE.search(p.name))]
         known = (f for n, f in around.items() if OF_LOSS.search(n) and not DERIVATIVE.search(n))
         return next(known, None)
-    return EPOCHS if use == "width" else None
+    return EPOCHS if usage.used_as(function, p.name) == "width" else None

@@ -299,6 +299,8 @@ def _shown(way: tuple[str, str, Any], value: Any) -> str:
     """An argument as one writes it, or in a word."""
     name, kind, _ = way
     text = repr(value)
+    if kind == "layer objects":
+        return f"[{', '.join(type(layer).__name__ for layer in value)}]"
     if " at 0x" in text:
         return str(getattr(value, "__name__", f"{type(value).__name__}()"))
     return kind if kind in ("X", "y") else text if np.ndim(value) < 2 and len(text) < 40 else name

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from samegrad.implementations.reading import names
-from samegrad.implementations.reading.replayed import ALL, STATE, TURN, Quantity, Replay
+from samegrad.implementations.reading.replayed import ALL, RETURNED, STATE, TURN, Quantity, Replay
 
 Array = Any
 NUDGE = 1e-3
@@ -140,7 +140,12 @@ class Observed:
         """Whether a quantity is all that there is of its kind: of one value, or each of several."""
         if key[3] == ALL:
             return not self.stable((*key[:3], 0))
-        return key[3] == 0 and self.stable(key)
+        if key[3] == -1:  # of layers, one after another, which are of several widths
+            last = key[2] == RETURNED and not self.stable((*key[:3], 0))
+            return last and (*key[:3], ALL) not in self.base
+        every = self.base.get((*key[:3], ALL))  # of which the first and the last may be alike
+        alike = every is None or np.array_equal(every, np.broadcast_to(self.base[key], every.shape))
+        return key[3] == 0 and self.stable(key) and alike
 
     def stable(self, key: Quantity) -> bool:
         """Whether a quantity has one value in a turn, however often it is computed."""

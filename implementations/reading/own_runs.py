@@ -41,8 +41,11 @@ def of_programs(
     if not (loaded.watch and undecided) or imported_torch() is not None:
         return None
     seen = _judged(watched_readings(loaded))
-    if seen is None and not report.matches:
+    if seen is None and not (report.matches and "its own" in report.reading):
         called = _judged(driven_readings(loaded, makers))
+        if called is not None and report.matches:  # another guess says no more
+            own = "loss: its own" in called.reading and called.verdict != UNDECIDED
+            return called if own else None
         return None if called is None else _unless_contradicted(called, loaded)
     better = seen is not None and (seen.agrees or seen.disagrees or not report.matches)
     return seen if better else None

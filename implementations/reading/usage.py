@@ -205,6 +205,13 @@ def judged(statements: Sequence[ast.stmt]) -> list[str]:
             if isinstance(a, ast.Call) and isinstance(a.func, ast.Name)]  # fmt: skip
 
 
+def called_in(function: Callable[..., Any], name: str) -> bool:
+    """Whether a body calls a parameter."""
+    tree = body(function)
+    nodes = ast.walk(tree) if tree is not None else ()
+    return any(isinstance(node, ast.Call) and is_name(node.func, name) for node in nodes)
+
+
 def subtracts(function: Callable[..., Any], name: str) -> bool:
     """Whether a parameter is subtracted, as targets are; or may be, for all that is known."""
     tree = body(function)

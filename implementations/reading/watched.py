@@ -132,7 +132,8 @@ def _pairs(seen: Observed) -> Iterator[tuple[tuple[Quantity, Quantity], list[str
         k for k in outs  # no weights themselves
         if k[0] != STATE or INDEX.sub("[*]", seen.replay.groups[k[2]][0]) not in seen.weights
     ]  # fmt: skip
-    fixed = [k for k in fixed if k[0] != STATE]  # what a turn changes is no target
+    # What a turn changes is no target, nor what a comprehension ends with.
+    fixed = [k for k in fixed if k[0] != STATE and "<" not in k[0].rpartition(".")[2]]
     called = [k for k in fixed if names.role(_word(k)) == "y" or k[0] == HELD]
     others = [k for k in fixed if k not in called and names.role(_word(k)) not in ("X", "lr", "n")]
     others = [k for k in others if not _word(k).startswith(RETURNED)]
@@ -350,7 +351,8 @@ def _told(key: Quantity) -> str:
     if key[0] == STATE:
         return _shown(key[2])
     where = "" if key[0] in (TURN, HELD) else f"{key[0]}."
-    return f"what {key[0]} returns" if key[2] == RETURNED else f"{where}{key[2]}"
+    last = " at last" if key[3] == -1 else ""
+    return f"what {key[0]} returns{last}" if key[2] == RETURNED else f"{where}{key[2]}"
 
 
 def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:

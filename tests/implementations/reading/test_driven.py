@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from samegrad.implementations.reading import older
+from samegrad.implementations.reading.assembled import of_assembled
 from samegrad.implementations.reading.board import Form, Sizes
 from samegrad.implementations.reading.driven import driven_readings, one_pass
 from samegrad.implementations.reading.found import compared_with
@@ -98,7 +99,7 @@ def test_pass_is_of_methods_that_take_one_thing_each(tmp_path: Path) -> None:
     with as_before():
         net = own_classes(load(file))["Judge"]()
 
-    assert one_pass(methods(net)) is None
+    assert one_pass(methods(net)) == ""
 
 
 # Constructors that names of parameters do not tell of.
@@ -193,3 +194,77 @@ def test_what_is_gone_is_put_back_and_said(monkeypatch: pytest.MonkeyPatch) -> N
     assert said.startswith("time.gone_clock is gone")
     monkeypatch.delattr(time, "gone_clock")
     assert older.Shell().run_line_magic("matplotlib", "inline") is None
+
+
+# A container of layers in the files of its package, trained by a cost and its derivative.
+PACKAGE = {
+    "__init__.py": "",
+    "nets.py": """
+class Pile:
+    def __init__(self, layers):
+        self.layers = layers
+
+    def run(self, X):
+        for layer in self.layers:
+            X = layer.forward(X)
+        return X
+
+    def fit(self, X, y, epochs, rate, custo, custo_derivada):
+        for _ in range(epochs):
+            said = self.run(X)
+            custo(said, y)
+            down = custo_derivada(said, y)
+            for layer in reversed(self.layers):
+                down = layer.back(down, rate)
+""",
+    "parts/__init__.py": "",
+    "parts/dense.py": """
+import numpy as np
+
+class Dense:
+    def __init__(self, n_in, n_out, bend, bend_derivative=None):
+        self.W = np.random.normal(0, 0.5, (n_in, n_out))
+        self.bend = bend
+        self.bend_derivative = bend_derivative
+
+    def forward(self, X):
+        self.X, self.Z = X, X @ self.W
+        return self.bend(self.Z)
+
+    def back(self, down, rate):
+        down = down * self.bend_derivative(self.Z)
+        below = down @ self.W.T
+        self.W -= rate * self.X.T @ down
+        return below
+""",
+    "parts/curves.py": """
+import numpy as np
+
+def relu(z): return np.maximum(z, 0)
+def relu_derivative(z): return (z > 0) * 1.0
+def tanh(z): return np.tanh(z)
+def tanh_derivative(z): return 1 - np.tanh(z) ** 2
+def custo(out, y): return ((out - y) ** 2).sum() / 2
+def custo_derivada(out, y): return out - y
+""",
+}
+
+
+def test_layers_of_a_package_are_put_together(tmp_path: Path) -> None:
+    """Of two widths, a function and its derivative; the smoothest of those that there are."""
+    folder = tmp_path / "piles"
+    (folder / "parts").mkdir(parents=True)
+    for name, text in PACKAGE.items():
+        (folder / name).write_text(text)
+    with as_before():
+        loaded = load(folder / "nets.py")
+        readings = driven_readings(
+            loaded, lambda: (m for m, _ in of_assembled(loaded, watched=True))
+        )
+        reading = next(readings)
+        compared = compared_with(reading)
+
+    shown = "Pile([Dense, Dense]).fit(X, y, epochs, rate, custo, custo_derivada)"
+    assert reading.how.startswith(f"called by samegrad as {shown}, examples in rows, ")
+    assert compared is not None and len(compared.judged) == 2
+    assert all(m.proportional(compared.tolerance) for m in compared.judged)
