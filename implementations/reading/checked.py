@@ -72,6 +72,13 @@ def source_of(function: Callable[..., Any]) -> str:
         return ""
 
 
+def read_as(found: Found) -> str:
+    """A reading and its loss in words."""
+    name = found.constant or found.usual or found.reading.loss_name
+    own = "its own " if found.reading.own and name != losses.OF_OUTPUTS else ""
+    return f"{found.reading.how}; loss: {own}{name}"
+
+
 def checked_as(found: Found, agreed: bool = False) -> CheckReport:
     """What `check` says of a reading, no stronger than a guess is; variables by their names.
 
@@ -95,12 +102,9 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
         rate = getattr(reading.backward, "rate", None)
         update = seen(reading.update or backward, reading)
         report = check(reading.net, loss, update, reading.changeable, rate=rate)
-    name = found.constant or found.usual or reading.loss_name
     if reading.applied is not None:
         report = with_sizes(report, reading.applied.sizes)
-    own = "its own " if reading.own and name != losses.OF_OUTPUTS else ""
-    how = f"{reading.how}; loss: {own}{name}"
-    report = replace(report, reading=how)
+    report = replace(report, reading=read_as(found))
     if report.agrees and (up := uphill(report, reading, factor)) is not None:
         down = seen(lambda: -factor * reading.loss(), reading)
         told = check(reading.net, down, seen(backward, reading), reading.changeable)

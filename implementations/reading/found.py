@@ -144,6 +144,16 @@ class Found:
         return (right, near, found, self.reading.batched, self.reading.own, last)
 
 
+def either_way(one: Found, other: Found) -> bool:
+    """Whether two losses that are guessed each bear out what is wrong by the other.
+
+    That one line is at fault is so by either, and it is another one.
+    """
+    a, b = ({m.name for m in f.compared.partly} for f in (one, other))
+    guessed = not (one.reading.own or other.reading.own)
+    return guessed and one.reading.how == other.reading.how and bool(a - b and b - a)
+
+
 def compared_with(reading: Reading) -> Compared | None:
     """How a reading compares; None if it does not run, or not twice alike."""
     try:

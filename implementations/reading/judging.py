@@ -28,7 +28,7 @@ from samegrad.implementations.reading.checked import (
 )
 from samegrad.implementations.reading.compare import is_multiple
 from samegrad.implementations.reading.drawn import Asked, asked_for, smallest
-from samegrad.implementations.reading.found import Found, compared_with
+from samegrad.implementations.reading.found import Found, compared_with, either_way
 from samegrad.implementations.reading.other_losses import of_another
 from samegrad.implementations.reading.points import points_of
 from samegrad.implementations.reading.readings import BATCHED, Reading
@@ -266,7 +266,10 @@ def _concluded(found: Sequence[Found], checked: dict[int, CheckReport]) -> Check
     partly = [f for f in standard if f.compared.partly]
     partly = [f for f in partly if f.reading.batched] or partly
     if partly:
-        return report_of(max(partly, key=lambda f: f.score))
+        best_one = max(partly, key=lambda f: f.score)
+        report = report_of(best_one)
+        unsure = any(either_way(best_one, other) for other in partly)
+        return replace(report, lines=()) if unsure else report
     best_one = max(usable, key=lambda f: f.score)
     tried = ", ".join(dict.fromkeys(f.reading.loss_name for f in usable))
     return CheckReport(

@@ -2,7 +2,6 @@
 
 import ast
 import linecache
-import os
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from types import FunctionType, MappingProxyType
@@ -10,6 +9,7 @@ from typing import Any
 
 from samegrad.implementations.reading import names
 from samegrad.implementations.reading.loading import Loaded, remember
+from samegrad.implementations.reading.turn_source import another_name, spaced
 from samegrad.implementations.tracing.sites import codes_within
 
 DRAWS = ("plt", "pyplot", "ax", "fig", "sns", "print", "tqdm", "display", "pbar", "writer")
@@ -315,10 +315,7 @@ def as_function(loop: Loop, space: dict[str, Any], weights: set[str]) -> Functio
     if short:  # in front of a simple statement
         line, at = text[first.lineno - 1], first.col_offset
         text[first.lineno - 1] = f"{line[:at]}global {', '.join(sorted(stored))}; {line[at:]}"
-    source, filename = "".join(text), loop.filename
-    while filename in linecache.cache or filename == loop.filename:
-        folder, slash, name = filename.rpartition(os.sep)
-        filename = f"{folder}{slash}.{os.sep}{name}"
+    source, filename = "".join(map(spaced, text)), another_name(loop.filename)
     try:
         plain = list(codes_within(compile(source, filename, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError):

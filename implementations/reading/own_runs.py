@@ -6,16 +6,19 @@ Where none does anything, its training is called as one would.
 import ast
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, UNDECIDED, CheckReport
 from samegrad.implementations.reading.bounded import TooLongError, at_most
+from samegrad.implementations.reading.checked import checked_as, read_as
 from samegrad.implementations.reading.driven import driven_readings
+from samegrad.implementations.reading.found import Found, compared_with, either_way
 from samegrad.implementations.reading.judging import judge
 from samegrad.implementations.reading.loading import Loaded, imported_torch
 from samegrad.implementations.reading.networks import Maker
 from samegrad.implementations.reading.readings import Reading
+from samegrad.implementations.reading.seen import Traced
 from samegrad.implementations.reading.watched import watched_readings
 
 # Names of what gives a loss, and not its derivative.
@@ -26,6 +29,7 @@ LOSS = re.compile(
 SQUARES = re.compile(r"\*\* ?2|square|power|pow\(|mse", re.IGNORECASE)
 GUESSED = re.compile(r"loss: (?!its own)(.*)")
 WATCHING = 22.0  # seconds of this process, for all that programs do
+LEAST, MOST = 3.0, 16.0  # the same, for a line at fault
 IN_ALL = 50.0  # the same, by which all that is to be said has to be found
 
 
@@ -56,12 +60,15 @@ def _judged(readings: Iterator[Reading]) -> CheckReport | None:
     seconds = min(WATCHING, IN_ALL - time.process_time())
     if seconds < 1:
         return None
+    tried: list[Reading] = []
     try:
         with at_most(seconds):
-            seen = judge(readings, time.process_time() + seconds)
+            seen = judge(_kept(readings, tried), time.process_time() + seconds)
     except (TooLongError, RecursionError):
         return None
-    return seen if seen.matches else None
+    if not seen.matches:
+        return None
+    return _with_lines(seen, tried) if seen.disagrees else seen
 
 
 def _unless_contradicted(report: CheckReport, loaded: Loaded) -> CheckReport:
@@ -87,3 +94,30 @@ def _losses(loaded: Loaded) -> Iterator[tuple[str, str]]:
     for node in (n for s in loaded.statements for n in ast.walk(s)):
         if isinstance(node, ast.FunctionDef) and LOSS.match(node.name):
             yield node.name, ast.unparse(node)
+
+
+def _kept(readings: Iterator[Reading], tried: list[Reading]) -> Iterator[Reading]:
+    for reading in readings:
+        tried.append(reading)
+        yield reading
+
+
+def _with_lines(report: CheckReport, tried: Sequence[Reading]) -> CheckReport:
+    """A report with the lines at fault, as far as there is time for them once it stands."""
+    seconds = min(MOST, IN_ALL - time.process_time())
+    if seconds < LEAST:
+        return report
+    try:
+        with at_most(seconds):
+            compared = [(r, c) for r in tried if (c := compared_with(r)) is not None]
+            found = [Found(r, c) for r, c in compared if report.reading.startswith(r.how)]
+            told = next((f for f in found if read_as(f) == report.reading), None)
+            if told is None or any(either_way(told, other) for other in found):
+                return report
+            if isinstance(told.reading.backward, Traced):
+                told.reading.backward.wanted = True
+            again = checked_as(told)
+            return replace(report, lines=again.lines) if again.disagrees else report
+    except (TooLongError, RecursionError):
+        pass  # what is wrong is known all the same
+    return report

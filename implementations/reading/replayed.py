@@ -22,6 +22,7 @@ from samegrad.implementations.reading.bounded import at_most
 from samegrad.implementations.reading.effects import Place
 from samegrad.implementations.reading.harmless import harmless
 from samegrad.implementations.reading.loops import draws
+from samegrad.implementations.reading.turn_source import as_written
 from samegrad.implementations.reading.watching import Turn, copied
 from samegrad.implementations.reading.written import Written
 from samegrad.implementations.state.reach import Reached
@@ -86,6 +87,7 @@ class Replay:
         self.stored = {
             n.id for n in targets if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         }
+        self.top = turn.variables is None
         self.code, self.function = _compiled(turn.loop, turn, local)
         reached = Reached(closures=False).add(self.root, "net")
         for leaf in reached.leaves:
@@ -119,7 +121,8 @@ class Replay:
             values: put at places before it, by their names.
             wanted: quantities; None: all.
         """
-        seen = _Seen(wanted, self.code)
+        code = self.code if self.function is None else self.function.__code__  # traced, perhaps
+        seen = _Seen(wanted, code, self.top)
         held = [(space, dict(space)) for space, _ in self.turn.spaces]
         np.random.seed(0)
         random.seed(0)
@@ -147,8 +150,8 @@ class Replay:
                 finally:
                     sys.setprofile(profiler)
             self.codes = seen.codes
-            ends = seen.ends if self.function is not None else self.turn.module
-            if self.function is None:
+            ends = self.turn.module if self.top else seen.ends
+            if self.top:
                 seen.keep((TURN, self.turn.loop.node.lineno), ends)
             for key, (space, name) in self._owner.items():
                 now = ends if space is None else space
@@ -182,11 +185,11 @@ class Replay:
 class _Seen:
     """A profiler that keeps the variables of functions as they return."""
 
-    def __init__(self, wanted: set[Quantity] | None, code: CodeType) -> None:
+    def __init__(self, wanted: set[Quantity] | None, code: CodeType, top: bool) -> None:
         self.found: dict[Quantity, Array] = {}
         self.ends: dict[str, Any] = {}
         self.several: dict[tuple[str, int, str], list[Array]] = {}
-        self.code = code
+        self.code, self.top = code, top
         self.wanted = wanted
         self.codes: set[CodeType] = set()
         self.functions = None if wanted is None else {(w[0], w[1]) for w in wanted}
@@ -196,8 +199,8 @@ class _Seen:
             return
         code = frame.f_code
         if code is self.code:
-            self.ends = dict(frame.f_locals)
-            if code.co_name != "<module>":
+            if not self.top:
+                self.ends = dict(frame.f_locals)
                 self.keep((TURN, code.co_firstlineno), self.ends)
             return
         if not is_users(code.co_filename):
@@ -272,6 +275,10 @@ def _compiled(
     for node in nodes:
         if loop.cls and isinstance(node, ast.Attribute) and PRIVATE.fullmatch(node.attr):
             node.attr = f"_{loop.cls.lstrip('_')}{node.attr}"
+    given = [n for n in local if n.isidentifier() and n not in loop.shared and n != "__class__"]
+    written = as_written(loop, body, TURN, None if turn.variables is None else given)
+    if written is not None:
+        return written, FunctionType(written, turn.module)
     turns = ast.List([ast.Constant(0)], ast.Load())
     once = ast.For(ast.Name("_turn", ast.Store()), turns, body, [])
     once.lineno, once.end_lineno, once.col_offset = loop.node.lineno, loop.node.end_lineno, 0
@@ -279,7 +286,6 @@ def _compiled(
     if turn.variables is None:
         tree = ast.fix_missing_locations(ast.Module([once], []))
         return compile(tree, loop.filename, "exec", dont_inherit=True), None
-    given = [n for n in local if n.isidentifier() and n not in loop.shared and n != "__class__"]
     shared: list[ast.stmt] = [ast.Global(sorted(loop.shared))] if loop.shared else []
     arguments = ast.arguments([], [ast.arg(n) for n in given], None, [], [], None, [])
     made = ast.FunctionDef(TURN, arguments, [*shared, *whole], [], None)

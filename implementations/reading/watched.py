@@ -32,6 +32,7 @@ from samegrad.implementations.reading.replayed import (
     Quantity,
     Replay,
 )
+from samegrad.implementations.reading.seen import Traced
 from samegrad.implementations.reading.watching import Turn, watched
 
 Array = Any
@@ -330,13 +331,17 @@ def _of_pair(
             "certain": certain, "outputs": outputs, "slopes": slopes, "variables": True,
             "printed": mine,
         }  # fmt: skip
+        held = (seen.replay.function, seen.replay.root)
         yield Reading(
-            net, found, loss, backward, (), f"{how}, gradient from the update{zero}{also}",
+            net, found, loss, Traced(backward, held), (),
+            f"{how}, gradient from the update{zero}{also}",
             step=True, rated=rate is not None, functions=seen.codes, **common,
         )  # fmt: skip
         if buffers and variables():
             used = f"{how}, gradient from its variables, which the update goes by"
-            yield Reading(net, places(net, "net"), loss, variables, (), used, **common)
+            yield Reading(
+                net, places(net, "net"), loss, Traced(variables, held), (), used, **common
+            )
 
 
 def _sizes(target: Array) -> tuple[int, int]:

@@ -168,15 +168,18 @@ class _Case:
             first, sure = self._inputs(events).first_wrong(found.best)
             if first is not found.best:
                 found, text = replace(found, best=first), self._sentence(first)
+        # Zero, as what it is made of is: the cause is what ought to have set that.
+        zero = found is not None and " is zero; " in text
+        empty = zero and found is not None and self._inputs(events).are_zero(found.best)
         vague = " is wrong; ", " of shape ", "than that;"
         # The sign of an update is that of its statement: what it takes may be right.
-        unsure = found is None or found.other is not None or self.uphill
+        unsure = found is None or found.other is not None or self.uphill or empty
         if unsure or (not sure and any(words in text for words in vague)):
             repaired = self._repaired(self.backward, events)
             if repaired:
                 return repaired
-        if found is None:
-            return self._two(events, judged, seen)
+        if found is None or empty:
+            return [] if empty else self._two(events, judged, seen)
         site, other = found.best.spot.site, found.other
         if other is None or (other.file, other.line) == (site.file, site.line):
             return [Line(site.file, site.line, text)]

@@ -81,6 +81,13 @@ class Inputs:
             return Hypothesis(spot, factor, 1.0, 0, (back,), (back.array,)), True
         return h, False
 
+    def are_zero(self, h: Hypothesis) -> bool:
+        """Whether an array that it reads is all zeros, as only what nothing has set yet is."""
+        site, event = h.spot.site, h.events[0]
+        read = self._read(site, event) if site.kind == "value" else []
+        read = [event] if READ.fullmatch(site.text) else read
+        return any(e.array.size > 1 and not np.any(e.array) for e in read)
+
     def _read(self, site: Site, event: Event) -> list[Event]:
         """The values of the variables that an expression reads, each the last one before it."""
         last: dict[int, Event] = {}

@@ -15,6 +15,7 @@ from samegrad.implementations.tracing.search import Hypothesis, Spot, equal, pro
 from samegrad.implementations.tracing.sites import Site
 
 Array = Any
+CALLED = re.compile("sigmoid|logistic|tanh|leaky_?relu|relu|softplus|gelu")
 FEW = 3  # numbers that are not the slopes of something by chance
 
 
@@ -292,7 +293,8 @@ def by_caller(
             return _given(h, events, sites, seen)
     if h.right.kind == "derivative" and site.whole and READ.fullmatch(site.text):
         return _misused(h, events, sites)
-    if site.number not in (made if h.right.kind == "derivative" else {e.site for e in seen}):
+    known = made if h.right.kind == "derivative" else {e.site for e in seen}
+    if site.number not in known and not _of_another(h, seen, sites):
         return h
     call = re.compile(rf"\b{re.escape(site.function)}\(")
     calls = (
@@ -302,6 +304,19 @@ def by_caller(
         if np.array_equal(e.array, first.array)
     )
     return replace(h, spot=replace(h.spot, site=next(calls, site)))
+
+
+def _of_another(h: Hypothesis, seen: Sequence[Event], sites: Sequence[Site]) -> bool:
+    """Whether a function is, by its name, of an activation that the forward pass does not have."""
+    own = _activations(h.spot.site.function)
+    if h.right.activation is None or not own or h.right.activation.name in own:
+        return False
+    return not own & {a for e in seen for a in _activations(sites[e.site].function)}
+
+
+def _activations(function: str) -> set[str]:
+    found = (word.replace("_", " ") for word in CALLED.findall(function.lower()))
+    return {{"logistic": "sigmoid", "leakyrelu": "leaky relu"}.get(word, word) for word in found}
 
 
 def _misused(h: Hypothesis, events: Sequence[Event], sites: Sequence[Site]) -> Hypothesis:

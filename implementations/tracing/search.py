@@ -237,6 +237,10 @@ def _selections(spot: Spot) -> Iterator[tuple[Event, ...]]:
         for n in range(2, N + 1):
             if N % n == 0:
                 yield spot.events[n - 1 :: n]
+        last = {id(e.value): e for e in spot.events}  # of each list, or array, that it fills
+        ends = tuple(sorted(last.values(), key=lambda e: e.index))
+        if 1 < len(ends) < N:
+            yield from (ends, ends[:-1])  # what goes to the inputs may be of no use
 
 
 def _fits_kind(site: Site, array: Array, right: Right) -> bool:

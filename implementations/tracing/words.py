@@ -64,7 +64,9 @@ def sentence(best: Hypothesis, rights: Sequence[Right], known: Sizes, same: floa
     text = _short(site.text)
     if right.kind in ("value", "label") or best.events[0].array.dtype.kind != "f":
         takes = f"{name} is {text}" if whole else f"{name} takes {text}"
-        before = " as it was before that changed" if text == right.text else ""
+        # Quantities are named without their object.
+        same = right.text in (text, text.removeprefix("self."))
+        before = " as it was before that changed" if same else ""
         return f"{takes}; expected {right.text}{before}"
     subject = name if whole else f"in {name}, {text}"
     if right.kind == "derivative":

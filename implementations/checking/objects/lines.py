@@ -46,7 +46,8 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         return explain(
             trial.calls.loss,
             _cheapest(trial, read, state.restore),
-            (loss, backward, net, *owners),  # weights may lie in a dict that no function names
+            # Weights may lie in a dict that no function names.
+            (loss, backward, net, *owners, *_looked_into(loss)),
             {_name(leaf): leaf for leaf, _, _ in held},
             read.gradients,
             _free(held),
@@ -54,6 +55,14 @@ def lines_of(trial: Trial, judged: Judged, net: Any = None) -> list[Line]:
         )
     finally:
         state.restore()
+
+
+def _looked_into(function: Any) -> tuple[Any, ...]:
+    """What a function that only stands for others has these in."""
+    while function is not None and not hasattr(function, "looked_into"):
+        function = getattr(function, "__wrapped__", None)
+    found: tuple[Any, ...] = getattr(function, "looked_into", ())
+    return found
 
 
 def _each_once(held: list[Held]) -> list[Held]:

@@ -1,5 +1,7 @@
 """Networks that no names tell of, read as the program that uses them runs them."""
 
+import ast
+import linecache
 import os
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 from samegrad.implementations.reading.found import compared_with
 from samegrad.implementations.reading.loading import load
 from samegrad.implementations.reading.programs import siblings
+from samegrad.implementations.reading.turn_source import as_written
 from samegrad.implementations.reading.watched import _is_difference, watched_readings
+from samegrad.implementations.reading.written import loops_of
 from tests.helpers.read_here import as_before, read_here
 
 # Cells that know their neighbours: nothing here is called forward, backward or a gradient.
@@ -87,16 +91,61 @@ def test_network_of_cells_is_read_as_it_is_run(
 
 @pytest.mark.full
 @pytest.mark.parametrize(
-    ("lines", "verdict"), [((PASS, MOVE), "agrees"), ((MOVE, PASS), "disagrees")]
+    ("lines", "verdict", "at"),
+    [
+        ((PASS, MOVE), "agrees", ""),
+        ((MOVE, PASS), "disagrees", "tissue.py:15: "),
+        ((PASS.replace("push", "self.blame"), MOVE), "disagrees", "tissue.py:14: "),
+    ],
 )
 def test_program_is_run_where_nothing_else_tells_of_a_gradient(
-    tmp_path: Path, lines: tuple[str, str], verdict: str
+    tmp_path: Path, lines: tuple[str, str], verdict: str, at: str
 ) -> None:
-    """A verdict of a file without names comes from its own run."""
+    """A verdict of a file without names comes from its own run, and with it the line at fault."""
     report = read_here(written(tmp_path, lines))
 
     assert report.verdict == verdict, str(report)
     assert report.reading.startswith("its own run")
+    assert [line[: len(at)] for line in report.lines] == [at] * bool(at)
+
+
+LOOP = """{above}for x in data:
+    seen = x
+    if not x:
+        {ends}
+    total = total + seen  # here
+"""
+IN_METHOD = "class Net:\n def fit(self, data, total):\n  self.__rate = 1\n  "
+INDENTED = LOOP.replace("\n", "\n  ")
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "line"),
+    [
+        (LOOP.format(above="total = 0\n\n\n", ends="continue"), None, 8),
+        (LOOP.format(above="", ends="pass"), None, 5),  # a cell that begins with its loop
+        (LOOP.format(above="", ends="break"), None, 0),  # and has no room for another
+        (INDENTED.format(above=IN_METHOD, ends="break"), ["self", "data", "total", "x"], 8),
+        ("def step(x, total):\n\tseen = x\n\ttotal += seen  # here\n", ["x", "total"], 3),
+    ],
+    ids=["module", "first in a cell", "no room", "method", "call"],
+)
+def test_turn_stands_on_the_lines_of_its_file(
+    tmp_path: Path, source: str, given: list[str] | None, line: int
+) -> None:
+    """So that what is wrong in it has the number that it has in the file."""
+    file = tmp_path / "net.py"
+    file.write_text(source)
+    loop = list(loops_of(ast.parse(source), str(file)).values())[-1]
+
+    code = as_written(loop, loop.node.body, "turn", given)
+
+    assert (code is not None) == bool(line)
+    if code is not None:
+        kept = linecache.getlines(code.co_filename)
+        assert Path(code.co_filename).resolve() == file.resolve()
+        assert [n for n, text in enumerate(kept, 1) if "# here" in text] == [line]
+        assert code.co_varnames[: code.co_argcount] == tuple(given or ())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from samegrad.implementations.state.leaves import fixed, leaf_of
 from samegrad.implementations.tracing.outcome import Outcome, Param
 from samegrad.implementations.tracing.probe import Event, as_array
 from samegrad.implementations.tracing.rights import Right
-from samegrad.implementations.tracing.search import orders
+from samegrad.implementations.tracing.search import Spot, _selections, orders
+from samegrad.implementations.tracing.sites import Site
 from tests.implementations.tracing.test_explain import explained, loaded
 
 NEURONS = """import math
@@ -125,14 +126,117 @@ def backward():
 def grads(returned):
     return list(returned)
 """
+LAYERED = """import numpy as np
+
+rng = np.random.default_rng(0)
+W = [rng.normal(size=s) for s in ((3, 4), (4, 5), (5, 2))]
+X, y = rng.normal(size=(6, 3)), rng.normal(size=(6, 2))
+PARAMS = {f"W{i}": w for i, w in enumerate(W)}
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def sigmoid_slope(a):
+    return a * (1 - a)
+
+
+def tanh_slope(a):
+    return 1 - a**2
+
+
+def forward():
+    a = [X]
+    for w in W:
+        a.append(sigmoid(a[-1] @ w))
+    return a
+
+
+def loss():
+    return ((forward()[-1] - y) ** 2).sum() / 2
+
+
+def backward():
+    a = forward()
+    d = [np.zeros_like(x) for x in a]
+    d[-1] = (a[-1] - y) * sigmoid_slope(a[-1])
+    for i in range(2, 0, -1):
+        back = d[i + 1] @ W[i].T
+        d[i] = back * sigmoid_slope(a[i])
+    return [a[i].T @ d[i + 1] for i in range(3)]
+
+
+def grads(returned):
+    return returned
+"""
+LISTED = """import math
+import random
+
+random.seed(0)
+sizes = (3, 4, 4, 2)
+W = [[[random.gauss(0, 1) for _ in range(n)] for _ in range(m)] for n, m in zip(sizes, sizes[1:])]
+x, t = [0.5, -0.3, 0.8], [0.2, -0.1]
+PARAMS = {f"W{k}{j}": row for k, layer in enumerate(W) for j, row in enumerate(layer)}
+
+
+def forward():
+    seen = [x]
+    for layer in W:
+        seen.append([math.tanh(sum(w * a for w, a in zip(row, seen[-1]))) for row in layer])
+    return seen
+
+
+def loss():
+    return sum((o - y) ** 2 for o, y in zip(forward()[-1], t)) / 2
+
+
+def sent_back(given, k, seen):
+    passed = [g * (1 - a * a) for g, a in zip(given, seen[k + 1])]
+    sent = [0.0] * len(seen[k])
+    for i in range(len(sent)):
+        for j in range(len(W[k])):
+            sent[i] += passed[j] * W[k][j][i]
+    return sent, [[p * a for a in seen[k]] for p in passed]
+
+
+def backward():
+    seen = forward()
+    given, found = [o - y for o, y in zip(seen[-1], t)], []
+    for k in (2, 1, 0):
+        given, own = sent_back(given, k, seen)
+        found = own + found
+    return found
+
+
+def grads(returned):
+    return returned
+"""
 FAULTS = {
     "a mask in a wide layer": (WIDE, "dh * relu(z, slope=True)", "dh", "dz = dh"),
     "a slope times its argument": (WIDE, "(z, 0) * 1.0", "(z, 0) * z", "(z, 0) * z"),
+    "another activation's": (
+        LAYERED,
+        "back * sigmoid_slope",
+        "back * tanh_slope",
+        "back * tanh_slope",
+    ),
+    "a loop that ends early": (LAYERED, "(2, 0, -1)", "(2, 1, -1)", "range(2, 1, -1)"),
+    "lists that go back": (LISTED, "passed[j] *", "given[j] *", "given[j] *"),
     "sum": (SUMS, "db[j] += row[j]", "db[j] = row[j]", "db[j] = row[j]"),
 }
 
 
-@pytest.mark.parametrize(("text", "right", "wrong", "named"), FAULTS.values(), ids=FAULTS)
+SLOW = {"lists that go back"}
+
+
+@pytest.mark.parametrize(
+    ("text", "right", "wrong", "named"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.full] if name in SLOW else [])
+        for name, case in FAULTS.items()
+    ],
+)
 def test_line_is_named(text: str, right: str, wrong: str, named: str, tmp_path: Path) -> None:
     """And no other."""
     file = tmp_path / "net.py"
@@ -141,6 +245,18 @@ def test_line_is_named(text: str, right: str, wrong: str, named: str, tmp_path: 
     found = explained(loaded(file))
 
     assert [changed[: changed.index(named)].count("\n") + 1] == [line.number for line in found]
+
+
+def test_lists_that_are_filled_are_taken_as_they_end() -> None:
+    """Each by its last value; what goes to the inputs may be of no use."""
+    held = [[0.5, 1.0], [2.0, 1.0], [3.0, 4.0]]
+    order = [held[0], held[0], held[1], held[1], held[1], held[2], held[2]]
+    events = tuple(Event(i, 0, i, np.array(v), v) for i, v in enumerate(order))
+    site = Site(0, "net.py", 1, "sent", "sent", "stored", True, "back")
+
+    found = [tuple(e.index for e in some) for some in _selections(Spot(site, events))]
+
+    assert {(1, 4, 6), (1, 4)} <= set(found)
 
 
 @pytest.mark.full
