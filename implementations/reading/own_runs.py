@@ -28,6 +28,7 @@ LOSS = re.compile(
 )
 SQUARES = re.compile(r"\*\* ?2|square|power|pow\(|mse", re.IGNORECASE)
 GUESSED = re.compile(r"loss: (?!its own)(.*)")
+UPHILL = re.compile(r"\bgoes? up\b")
 WATCHING = 22.0  # seconds of this process, for all that programs do
 LEAST, MOST = 3.0, 16.0  # the same, for a line at fault
 IN_ALL = 50.0  # the same, by which all that is to be said has to be found
@@ -117,7 +118,9 @@ def _with_lines(report: CheckReport, tried: Sequence[Reading]) -> CheckReport:
             if isinstance(told.reading.backward, Traced):
                 told.reading.backward.wanted = True
             again = checked_as(told)
-            return replace(report, lines=again.lines) if again.disagrees else report
+            up = UPHILL.search(report.reason)  # then that of a sign is where it is taken off
+            lines = tuple(t for t in again.lines if not up or UPHILL.search(t))
+            return replace(report, lines=lines) if again.disagrees else report
     except (TooLongError, RecursionError):
         pass  # what is wrong is known all the same
     return report
