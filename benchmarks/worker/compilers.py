@@ -19,7 +19,8 @@ def compilations(implementation: Implementation) -> int:
     if "numba" in sys.modules:
         found += len(_numba())
     if dynamo := sys.modules.get("torch._dynamo.utils"):
-        found += int(dynamo.counters["stats"]["unique_graphs"])
+        by_dynamo, by_others = ("stats", "unique_graphs"), ("aot_autograd", "total")
+        found += max(int(dynamo.counters[of][what]) for of, what in (by_dynamo, by_others))
     return max(found, implementation.capabilities.compilations()[0])
 
 

@@ -67,12 +67,15 @@ def test_program_is_not_compiled_again_for_another_rate_or_batch(torch_compile: 
         batch = torch_compile.batch_from_numpy(spec, X, y, "cpu")
         torch_compile.train_step(spec, placed, (), *batch, rate)
         counts.append(torch_compile.capabilities.compilations()[0])
+    turned = batch[0].T.contiguous().T, batch[1]
+    of_other_strides = torch_compile.train_step(spec, placed, (), *turned, rate)[2]
 
     assert counts[0] == counts[1] == counts[2]
     assert counts[3] > counts[2]
+    assert of_other_strides == torch_compile.train_step(spec, placed, (), *batch, rate)[2]
+    assert counts[3] == torch_compile.capabilities.compilations()[0]
 
 
-@TORCH
 @TORCH
 def test_compiled_step_on_many_examples_is_as_exact_as_torch(torch_compile: Any) -> None:
     """BLAS that adds to W rounds it once per some examples: two thirds of a step on 65,536."""
