@@ -72,7 +72,10 @@ def drawn() -> Iterator[Any]:
             marks=pytest.mark.full,
         ),
         pytest.param(
-            "titanic", {"learning_curves", "spread_over_seeds", "time_to_target"},
+            "titanic", {"learning_curves", "spread_over_seeds"}, marks=pytest.mark.full
+        ),
+        pytest.param(
+            "digits", {"learning_curves", "spread_over_seeds", "time_to_target"},
             marks=pytest.mark.full,
         ),
     ],
