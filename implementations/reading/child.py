@@ -102,7 +102,7 @@ def answer(request: Message, send: Any) -> None:
         return
     asked = Asked(request.get("seed", 0), request.get("exact", False))
     try:
-        report = outright(hints, loaded, asked.exact)
+        report = outright(hints, loaded, asked.exact, asked.seed)
         if report is None or report.said.startswith(RAISED):  # data of the file that does not fit
             end = time.process_time() + SECONDS
             found = verdict(loaded, request["name"], hints, end, asked)

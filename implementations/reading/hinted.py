@@ -16,6 +16,7 @@ from samegrad.implementations.checking.objects.check import check
 from samegrad.implementations.checking.objects.report import NOT_CHECKED, CheckReport
 from samegrad.implementations.reading import names, twice
 from samegrad.implementations.reading.hinted_factor import made_up_for
+from samegrad.implementations.reading.hinted_points import at_other_weights, cuts_off
 from samegrad.implementations.reading.hints import NO_HINT, FailedError, Hints, failed
 from samegrad.implementations.reading.loading import Loaded, execute
 
@@ -24,7 +25,9 @@ GIVEN = ("data", "X", "y", "net")  # the order in which they are made: each may 
 SEED = 0  # of what expressions draw
 
 
-def outright(hints: Hints, loaded: Loaded, exact: bool = False) -> CheckReport | None:
+def outright(
+    hints: Hints, loaded: Loaded, exact: bool = False, seed: int = 0
+) -> CheckReport | None:
     """The verdict on what hints say; None if something that they name has still to be found."""
     if hints != Hints():
         loaded.namespace.setdefault("np", np)  # hints of lists may draw arrays
@@ -39,37 +42,59 @@ def outright(hints: Hints, loaded: Loaded, exact: bool = False) -> CheckReport |
         if name in used and (word or not (text or made or file.has(name))):
             return None
     try:
-        return _checked(hints, file, used, exact)
+        return _checked(hints, file, used, exact, seed)
     except FailedError as error:
         return CheckReport(NOT_CHECKED, said=str(error), advice=(NO_HINT,))
 
 
-def _checked(hints: Hints, file: "_File", used: set[str], exact: bool) -> CheckReport:
+def _checked(hints: Hints, file: "_File", used: set[str], exact: bool, seed: int) -> CheckReport:
     np.random.seed(SEED)  # the generator that expressions draw from
-    given, remarks = _given(hints, file, used)
-    loss = file.function("loss", hints.loss, given)
-    backward = file.function("backward", hints.backward, given)
-    file.supplied(loss)
-    data = tuple(given[n] for n in ("X", "y") if n in given)
-    if hints.data:
-        held = given["data"]
-        data = tuple(held) if isinstance(held, list | tuple) else (held,)
-    data = data or file.data(used)
-    rate = file.value("rate", hints.rate, given) if hints.rate else None
+    made = _Made(hints, file, used)
+    file.supplied(made.loss)
+    rate = file.value("rate", hints.rate, made.given) if hints.rate else None
     try:
         of_update = None if rate is None else float(rate)
-        net = given.get("net")
-        report = check(net, loss, backward, data, rate=of_update, exact=exact)
+
+        def checked(of: _Made, by: float = 1.0, exact: bool = False) -> CheckReport:
+            loss = of.loss if by == 1 else lambda *a: by * of.loss(*a)
+            return check(of.net, loss, of.backward, of.data, rate=of_update, exact=exact)
+
+        first = checked(made, exact=exact)
+        held = (made.net, made.data)
         report = made_up_for(
-            report, (net, data), backward, file.loaded,
-            lambda by: check(net, lambda *a: by * loss(*a), backward, data, rate=of_update),
+            first, held, made.backward, file.loaded, lambda by: checked(made, by)
         )  # fmt: skip
+        if "(" in hints.net and not cuts_off(block.source for block in file.loaded.blocks):
+            by = 1.0 if report is first else first.constant or 1.0
+            report = at_other_weights(
+                report, lambda: checked(_Made(hints, file, used), by), seed
+            )  # fmt: skip
     except (TypeError, ValueError) as error:
         raise FailedError(f"{type(error).__name__}: {error}") from None
     texts = [f"{n} = {getattr(hints, n)}" for n in ("net", "loss", "backward")]
     how = "; ".join(text for text in texts if not text.endswith("= "))
-    notes, remarks = (*report.notes, *twice.of_call(loss)), [*report.remarks, *remarks]
-    return replace(report, reading=f"hinted: {how}", notes=notes, remarks=tuple(remarks))
+    notes = (*report.notes, *twice.of_call(made.loss))
+    remarks = (*report.remarks, *made.remarks)
+    return replace(report, reading=f"hinted: {how}", notes=notes, remarks=remarks)
+
+
+class _Made:
+    """What hints give, made anew.
+
+    Raises:
+        FailedError: something that is needed cannot be evaluated.
+    """
+
+    def __init__(self, hints: Hints, file: "_File", used: set[str]) -> None:
+        self.given, self.remarks = _given(hints, file, used)
+        self.loss = file.function("loss", hints.loss, self.given)
+        self.backward = file.function("backward", hints.backward, self.given)
+        self.net = self.given.get("net")
+        data = tuple(self.given[n] for n in ("X", "y") if n in self.given)
+        if hints.data:
+            held = self.given["data"]
+            data = tuple(held) if isinstance(held, list | tuple) else (held,)
+        self.data = data or file.data(used)
 
 
 def _given(hints: Hints, file: "_File", used: set[str]) -> tuple[dict[str, Any], list[str]]:

@@ -52,9 +52,12 @@ class Collector:
             id(leaf.value) for leaf in self.data.reached.leaves
         }
         places = {name for leaf in self.parameters for name in leaf.names}
+        put_there: dict[str, Array] = {}
         for leaf in self.walk().leaves:
             gradient = leaf.gradient()
             if places.intersection(leaf.names) and id(leaf.value) not in own:
+                if isinstance(leaf.value, np.ndarray):
+                    put_there |= dict.fromkeys(leaf.names, leaf.read())
                 continue  # what backward() put in a parameter's place
             if id(leaf.value) in own and gradient is not None:
                 by = f"{leaf.name}.grad"
@@ -67,13 +70,21 @@ class Collector:
             elif isinstance(leaf, NumberLeaf):
                 found.append(Candidate(leaf.name, leaf.read(), KEPT))
         found += self._cut_off(found)
+        anew = False
         for leaf, old in zip(self.parameters, before, strict=True):
             now = leaf.held()
+            other = next((put_there[name] for name in leaf.names if name in put_there), None)
+            stays = now is not None and np.array_equal(now, old)
+            if other is not None and stays and np.shape(other) == np.shape(old):
+                anew = anew or not np.array_equal(other, old)
+                now = other  # with all that held it
             if now is not None and not np.array_equal(now, old):
                 name = f"update of {leaf.name}"
                 found.append(Candidate(name, old - now, UPDATE, leaf.name))
                 self.calls.zeroes = False
         try:
+            if anew:
+                self.restore()
             put(self.parameters, before)
         except LookupError:  # it was taken out of its list
             self.restore()

@@ -151,3 +151,24 @@ def test_sum_over_a_batch_is_a_note_where_steps_make_up_for_it(
     assert ["summed"] * (verdict == "agrees") == [
         n.code for n in report.notes if n.code == "summed"
     ]
+
+
+@pytest.mark.parametrize(("mask", "verdict"), [("(h > 0)", "agrees"), ("(h > -9)", "disagrees")])
+def test_network_of_hints_is_tried_at_other_weights(
+    mask: str, verdict: str, tmp_path: Path
+) -> None:
+    """At its own all units of relu are active: nothing shows there of a wrong mask."""
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import numpy as np\nx = np.eye(5, 4) + 1\n"
+        "def made(): return [np.random.rand(4, 3) - 0.45, np.array([[0.5], [0.7], [0.4]])]\n"
+        "def out(net): return np.maximum(x @ net[0], 0) @ net[1]\n"
+        "def grads(net):\n    h = x @ net[0]; a = np.maximum(h, 0); d = a @ net[1] - 1\n"
+        f"    return x.T @ (d @ net[1].T * {mask}), a.T @ d\n"
+    )
+    hints = ("net = made()", "loss = ((out(net) - 1) ** 2).sum() / 2", "backward = grads(net)")
+
+    report = read_here(file, hints=hints)
+
+    assert verdict == report.verdict, report
+    assert (verdict == "disagrees") == any("other weights" in r for r in report.remarks)

@@ -103,6 +103,27 @@ def test_sums_that_a_step_clears_are_no_gradients(fault: float) -> None:
     assert judged(net, net.loss, step)[0] == ("disagrees" if fault else "agrees")
 
 
+@pytest.mark.parametrize("times", [1.0, 2.0])
+def test_step_that_puts_all_weights_into_a_new_dict_is_an_update(times: float) -> None:
+    """What lies beside it by their names, a velocity, is judged by nobody."""
+    held = {"W": rng.normal(size=(4, 3)), "b": rng.normal(size=3)}
+    net: Any = SimpleNamespace(weights=held, speed={k: np.zeros(v.shape) for k, v in held.items()})
+
+    def error() -> Any:
+        return X @ net.weights["W"] + net.weights["b"] - Y
+
+    def step() -> None:
+        d = error()
+        grads = {"W": X.T @ d * times, "b": d.sum(axis=0)}
+        net.speed = {k: 0.9 * net.speed[k] + g for k, g in grads.items()}
+        net.weights = {k: w - 0.1 * net.speed[k] for k, w in net.weights.items()}
+
+    verdict, _ = judged(net, lambda: float((error() ** 2).sum() / 2), step, ())
+
+    assert verdict == ("agrees" if times == 1 else "disagrees")
+    assert net.weights is held
+
+
 def test_zeros_beside_the_gradient_of_the_same_layer_s_weights_are_wrong() -> None:
     """Who forgets the bias: `db` stays as the constructor made it, `dW` does not."""
     net = Stack("d")
