@@ -1,7 +1,6 @@
 """Training that no program calls, and what constructors of such networks are given."""
 
 import builtins
-import time
 from pathlib import Path
 
 import numpy as np
@@ -186,13 +185,13 @@ def test_file_in_a_package_of_its_own_name_finds_the_package(tmp_path: Path) -> 
 def test_what_is_gone_is_put_back_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file that calls it, alone."""
     monkeypatch.setattr(builtins, "get_ipython", None, raising=False)
-    monkeypatch.setattr(older, "GONE", [(time, "gone_clock", time.process_time)])
+    monkeypatch.setattr(older, "GONE", [("gone_number", float)])
 
-    assert older.put_back("t0 = time.clock_gone()") == []
-    assert not hasattr(time, "gone_clock")
-    (said,) = older.put_back("t0 = time.gone_clock()")
-    assert said.startswith("time.gone_clock is gone")
-    monkeypatch.delattr(time, "gone_clock")
+    assert older.put_back("t0 = np.number_gone(1)") == []
+    assert not hasattr(np, "gone_number")
+    (said,) = older.put_back("t0 = np.gone_number(1)")
+    assert said.startswith("numpy.gone_number is gone")
+    monkeypatch.delattr(np, "gone_number")
     assert older.Shell().run_line_magic("matplotlib", "inline") is None
 
 
