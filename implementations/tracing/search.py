@@ -237,7 +237,8 @@ def _selections(spot: Spot) -> Iterator[tuple[Event, ...]]:
         for n in range(2, N + 1):
             if N % n == 0:
                 yield spot.events[n - 1 :: n]
-        last = {id(e.value): e for e in spot.events}  # of each list, or array, that it fills
+        # Of each list that it fills; an array is made by fewer stores, of which the above are some.
+        last = {id(e.value): e for e in spot.events if isinstance(e.value, list)}
         ends = tuple(sorted(last.values(), key=lambda e: e.index))
         if 1 < len(ends) < N:
             yield from (ends, ends[:-1])  # what goes to the inputs may be of no use
