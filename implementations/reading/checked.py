@@ -22,7 +22,7 @@ from samegrad.implementations.reading.applied import with_steps
 from samegrad.implementations.reading.factors import factor_notes, uphill, with_sizes
 from samegrad.implementations.reading.found import Found
 from samegrad.implementations.reading.made_up import beside_decay, half_of_squares
-from samegrad.implementations.reading.own_steps import with_own_steps
+from samegrad.implementations.reading.own_steps import NOT_RUN, with_own_steps
 from samegrad.implementations.reading.readings import Reading
 from samegrad.implementations.reading.seen import by_name, seen
 from samegrad.implementations.reading.shown import with_variables
@@ -115,7 +115,7 @@ def _checked_as(found: Found, agreed: bool) -> CheckReport:
         remarks = (*report.remarks, *([ALONE] if reading.part else []))
         report = replace(report, notes=(*more, *report.notes), remarks=remarks)
         if reading.applied is None and not agreed:
-            return with_own_steps(report, reading)
+            return _of_a_sign(with_own_steps(report, reading), reading, factor)
         if reading.applied is None or agreed:
             return report
         return with_steps(report, reading.applied, reading.slopes, reading.loss)
@@ -144,6 +144,18 @@ def of_a_part(report: CheckReport) -> CheckReport:
     if not (report.agrees and left):
         return report
     said = f"no gradient was found for {', '.join(left[:3])}; what was found agrees"
+    return replace(report, verdict=UNDECIDED, said=said, advice=(HINTS,))
+
+
+def _of_a_sign(report: CheckReport, reading: Reading, factor: float) -> CheckReport:
+    """A report that agrees, or UNDECIDED where nothing tells whether steps go down."""
+    seen_steps = not any(NOT_RUN in remark for remark in report.remarks)
+    if not report.agrees or factor > 0 or seen_steps:
+        return report
+    said = (
+        f"the gradient is {factor:.6g} times that of {reading.loss_name}, and whether its steps "
+        "add it or take it off was not seen"
+    )
     return replace(report, verdict=UNDECIDED, said=said, advice=(HINTS,))
 
 

@@ -116,7 +116,7 @@ def _of_cell(text: str, filename: str) -> tuple[str, ast.Module, str]:
         return source, tree, ""
     kept = "\n".join(line.strip() if IMPORTS.match(line) else "" for line in lines)
     with contextlib.suppress(*UNPARSABLE):
-        return kept, ast.parse(kept, filename), fault  # what it imports others need
+        return without, ast.parse(kept, filename), fault  # what it imports others need
     return without, ast.Module([], []), fault
 
 

@@ -375,12 +375,21 @@ def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:
 
 
 def _is_difference(key: Quantity, known: Mapping[Quantity, Array], target: Array) -> bool:
-    """Whether an "error" of one output is no loss, but by how much that is off."""
-    if not names.WEAK.fullmatch(names.plain(key[2])) or np.size(target) != 1:
+    """Whether an "error" is no loss, but by how much something is off.
+
+    It is negative, or the difference of two numbers that are known: of what has another name, of
+    targets, and of 0 and 1, as labels are.
+    """
+    if not names.WEAK.fullmatch(names.plain(key[2])):
         return False
-    size, wanted = abs(known[key].item()), np.ravel(target)[0]
-    numbers = (value.item() for value in known.values() if value.size == 1)
-    return any(np.isclose(size, abs(number - wanted), 1e-9, 0) for number in numbers)
+    value = known[key].item()
+    others = [
+        other.item() for name, other in known.items()
+        if other.size == 1 and not names.WEAK.fullmatch(names.plain(name[2]))
+    ]  # fmt: skip
+    wanted = [-1.0, 0.0, 1.0, *others, *(np.ravel(target) if np.size(target) == 1 else [])]
+    apart = np.abs(np.subtract.outer(others, wanted))
+    return value < 0 or bool(np.isclose(value, apart, 1e-9, 0).any())
 
 
 def _rate(seen: Observed) -> float | None:

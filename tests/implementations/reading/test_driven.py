@@ -1,6 +1,7 @@
 """Training that no program calls, and what constructors of such networks are given."""
 
 import builtins
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -192,7 +193,12 @@ def test_what_is_gone_is_put_back_and_said(monkeypatch: pytest.MonkeyPatch) -> N
     (said,) = older.put_back("t0 = np.gone_number(1)")
     assert said.startswith("numpy.gone_number is gone")
     monkeypatch.delattr(np, "gone_number")
-    assert older.Shell().run_line_magic("matplotlib", "inline") is None
+    call = "get_ipython().run_line_magic('matplotlib', 'inline')"
+    monkeypatch.setattr(builtins, "get_ipython", older.shell)
+    exec(compile(call, str(Path("file.py").resolve()), "exec"))
+    library = str(Path(sysconfig.get_path("purelib"), "library.py"))
+    with pytest.raises(NameError, match="get_ipython"):  # as JAX asks, which would import IPython
+        exec(compile(call, library, "exec"))
 
 
 # A container of layers in the files of its package, trained by a cost and its derivative.

@@ -211,3 +211,27 @@ def test_step_up_a_loss_that_is_guessed_disagrees(tmp_path: Path) -> None:
     assert report.disagrees, str(report)
     assert "goes up" in report.reason
     assert report.lines[0].startswith("a.py:14: `error = y_true - y_pred`; the gradient is right")
+
+
+@pytest.mark.parametrize(
+    ("sign", "verdict"),
+    [pytest.param("", "agrees", marks=pytest.mark.full), ("-", "undecided")],
+)
+def test_gradient_of_a_guessed_loss_with_its_sign_turned_is_judged_with_its_steps_alone(
+    sign: str, verdict: str, tmp_path: Path
+) -> None:
+    """A file whose steps add it is right; whether they do was not seen."""
+    forward = "forward(self, X):\n        self.X, self.out = X, X @ self.W + self.b\n"
+    given = NET[: NET.index("loss(self")] + forward + "        return self.out\n\n    def backward"
+    given += f"(self, Y):\n        d = {sign}(self.out - Y)\n"
+    given += "        self.dW, self.db = self.X.T @ d, d.sum(axis=0)\n\n    def "
+    file = tmp_path / "net.py"
+    file.write_text(
+        f"{given}{ONE.replace(CALLS, 'self.forward(X); self.backward(Y)')}\n        {ADAM}"
+    )
+
+    report = read_here(file)
+
+    assert verdict == report.verdict, str(report)
+    assert any(r.startswith(NOT.format("train_step")) for r in report.remarks)
+    assert (verdict == "undecided") == ("add it or take it off was not seen" in report.reason)

@@ -157,7 +157,9 @@ def test_turn_stands_on_the_lines_of_its_file(
         ("output_error", -0.25, [1.0], True),
         ("error", 0.0625, [1.0], False),  # its square
         ("loss", 0.25, [1.0], False),  # an absolute one
-        ("error", 0.25, [1.0, 0.0], False),
+        ("error", 0.25, [1.0, 0.0], True),  # a label is 1, whatever the targets are
+        ("error", 0.3, [1.0, 0.0], False),
+        ("error", -0.3, [1.0, 0.0], True),  # no sum of squares
     ],
 )
 def test_error_of_one_output_is_no_loss(
