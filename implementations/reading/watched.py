@@ -9,7 +9,7 @@ import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from samegrad.implementations.reading.replayed import (
     Replay,
 )
 from samegrad.implementations.reading.seen import Traced
+from samegrad.implementations.reading.signed import is_difference
 from samegrad.implementations.reading.watching import Turn, watched
 
 Array = Any
@@ -305,7 +306,7 @@ def _of_pair(
     kinds: list[tuple[Callable[[], float], str, Quantity | None]] = [
         (partial(own, key), key[2] if key[2] != RETURNED else key[0].rpartition(".")[2], key)
         for key in _own(seen, [] if told else [INDEX.sub("[*]", m) for m in paths])[:MOST_OWN]
-        if not _is_difference(key, seen.quantities, target)
+        if not is_difference(key, seen.quantities, target)
     ]
     kinds += [(partial(standard, name), name, None) for name in losses.STANDARD]
     for loss, name, key in kinds:
@@ -372,24 +373,6 @@ def _own(seen: Observed, patterns: Sequence[str]) -> list[Quantity]:
         if all(key in seen.depends.get(p, ()) for p in set(patterns)):
             found.append(key)
     return found
-
-
-def _is_difference(key: Quantity, known: Mapping[Quantity, Array], target: Array) -> bool:
-    """Whether an "error" is no loss, but by how much something is off.
-
-    It is negative, or the difference of two numbers that are known: of what has another name, of
-    targets, and of 0 and 1, as labels are.
-    """
-    if not names.WEAK.fullmatch(names.plain(key[2])):
-        return False
-    value = known[key].item()
-    others = [
-        other.item() for name, other in known.items()
-        if other.size == 1 and not names.WEAK.fullmatch(names.plain(name[2]))
-    ]  # fmt: skip
-    wanted = [-1.0, 0.0, 1.0, *others, *(np.ravel(target) if np.size(target) == 1 else [])]
-    apart = np.abs(np.subtract.outer(others, wanted))
-    return value < 0 or bool(np.isclose(value, apart, 1e-9, 0).any())
 
 
 def _rate(seen: Observed) -> float | None:

@@ -11,8 +11,9 @@ import pytest
 from samegrad.implementations.reading.found import compared_with
 from samegrad.implementations.reading.loading import load
 from samegrad.implementations.reading.programs import siblings
+from samegrad.implementations.reading.signed import is_difference
 from samegrad.implementations.reading.turn_source import as_written
-from samegrad.implementations.reading.watched import _is_difference, watched_readings
+from samegrad.implementations.reading.watched import watched_readings
 from samegrad.implementations.reading.written import loops_of
 from tests.helpers.read_here import as_before, read_here
 
@@ -169,7 +170,7 @@ def test_error_of_one_output_is_no_loss(
     key, out = ("Net.train", 3, word, 0), ("Net.train", 3, "outputs", 0)
     known = {key: np.array([value]), out: np.array([0.75]), ("Net.train", 3, "h", 0): np.ones(4)}
 
-    assert is_one == _is_difference(key, known, np.array(target))
+    assert is_one == is_difference(key, known, np.array(target))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes are of POSIX")
