@@ -197,11 +197,11 @@ def _of_one(
             function = network.functions[name]
             net = network.values.get("params", network.net)
             given = arguments(function, net, data, sizes, loaded)
+            if given is None:
+                continue
+            run = partial(function, **copy.deepcopy(given))  # not of what holds a module
         except (Exception, SystemExit):
             continue
-        if given is None:
-            continue
-        run = partial(function, **copy.deepcopy(given))
         watch = Watch(loaded.path, partial(_quietly, run), EACH)
         if text:
             watch.loops[WHERE] = loops_of(ast.parse(text), WHERE)

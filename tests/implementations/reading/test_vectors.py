@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from samegrad.implementations.checking.objects import lines
+from samegrad.implementations.reading.vectors import of_vectors
 from tests.helpers.read_here import read_here
 
 CONSTANTS = """import numpy as np
@@ -83,3 +85,17 @@ def test_vector_is_as_long_as_its_slices_say(
     assert "agrees" == right.verdict, right
     assert "functions of a vector (" in right.reading
     assert "disagrees" == read_here(file).verdict
+
+
+def test_what_a_function_writes_of_a_vector_is_no_file(tmp_path: Path) -> None:
+    """To see how long the vector is, a function may be called that keeps it."""
+    kept, seen = tmp_path / "network.txt", []
+
+    def write_network(theta: np.ndarray) -> None:
+        with kept.open("w") as file:
+            file.write(str(theta[:6].reshape(2, 3)))
+        seen.append(len(theta))
+
+    list(of_vectors({"write_network": write_network}))
+
+    assert seen and not kept.exists()
